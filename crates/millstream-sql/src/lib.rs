@@ -1,0 +1,4 @@
+//! The SQL dialect: statements, windows, labels, plans.
+
+pub mod error;
+pub mod parse;

@@ -1,0 +1,40 @@
+//! Text to statements.
+//!
+//! ```text
+//! script ──tokens──▶ script.rs ──one statement's tokens──▶ grammar.rs ──▶ Statement
+//!                       │                                     ├─ table_grammar.rs    CREATE TABLE
+//!                       └─ limits.rs (size, nesting)          ├─ catalog_grammar.rs  SHOW, SET, DROP, …
+//!                                                             └─ sqlparser           queries, expressions
+//! Statement's query ──▶ window.rs (TUMBLE, HOP in one form) ──▶ WindowCall::from_table_factor when it is planned
+//! ```
+//!
+//! Nothing here looks at a catalog, and nothing here can be made to panic, hang or overflow the stack by its input.
+
+mod catalog_grammar;
+mod column_type;
+mod dialect;
+mod grammar;
+mod interval;
+mod limits;
+mod script;
+mod statement;
+mod table_grammar;
+mod window;
+mod window_call;
+
+pub use column_type::arrow_type;
+pub use dialect::MillstreamDialect;
+pub use interval::interval_ms;
+pub use limits::{EXPRESSION_DEPTH_MAX, NESTING_DEPTH_MAX, SCRIPT_BYTES_MAX};
+pub use script::{identifier_text, parse, parse_expression, parse_query};
+pub use statement::{
+    Column, ColumnKind, CreateSink, CreateTable, CreateView, Drop, DropKind, Emit, EmitMode, Explain, Insert, Other, ParsedStatement,
+    PipelineAction, PipelineCommand, QueryText, SelectQuery, SetOption, ShowKind, SinkTarget, Statement, TableWord, Watermark, WithOption,
+};
+pub use window::rewrite_windows;
+pub use window_call::{WindowCall, WindowKind};
+
+pub(crate) use limits::nesting_error;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! Tables of text in, text out.
