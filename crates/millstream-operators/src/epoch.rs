@@ -1,0 +1,156 @@
+//! How one epoch's batches enter a DataFusion plan.
+//!
+//! The leaf of every stage is an [`EpochScan`]. It holds no data: `execute` takes the batches of its leaf from the
+//! [`EpochInputs`] that the crank put into the epoch's [`TaskContext`], so one plan serves all epochs.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, internal_datafusion_err, internal_err};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
+use datafusion::physical_plan::memory::MemoryStream;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
+use parking_lot::Mutex;
+
+/// Names one input of a pipeline's stages: a source, or the output of an operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LeafId {
+    /// The n-th source of the pipeline.
+    Source(usize),
+    /// The output of the n-th stateful operator.
+    Operator(usize),
+    /// The n-th table that does not change while the pipeline runs.
+    Table(usize),
+}
+
+impl fmt::Display for LeafId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source(n) => write!(f, "source {n}"),
+            Self::Operator(n) => write!(f, "operator {n}"),
+            Self::Table(n) => write!(f, "table {n}"),
+        }
+    }
+}
+
+/// The batches of one epoch by leaf, in arrival order. Part of the epoch's [`TaskContext`].
+#[derive(Debug, Default)]
+pub struct EpochInputs {
+    batches: Mutex<HashMap<LeafId, Arc<[RecordBatch]>>>,
+}
+
+impl EpochInputs {
+    /// Sets what a leaf reads in this epoch; an empty list clears it.
+    pub fn set(&self, leaf: LeafId, batches: Vec<RecordBatch>) {
+        if batches.is_empty() {
+            self.batches.lock().remove(&leaf);
+        } else {
+            self.batches.lock().insert(leaf, batches.into());
+        }
+    }
+
+    /// What a leaf reads in this epoch.
+    pub fn get(&self, leaf: LeafId) -> Option<Arc<[RecordBatch]>> {
+        self.batches.lock().get(&leaf).cloned()
+    }
+
+    /// The part of a leaf's batches that partition `partition` of `partitions` reads: dealt in turn, batch by batch.
+    pub fn deal(&self, leaf: LeafId, partition: usize, partitions: usize) -> Vec<RecordBatch> {
+        let Some(batches) = self.get(leaf) else { return Vec::new() };
+        batches.iter().skip(partition).step_by(partitions.max(1)).cloned().collect()
+    }
+}
+
+/// Leaf of a stage: gives this epoch's batches of one [`LeafId`].
+#[derive(Debug)]
+pub struct EpochScan {
+    leaf: LeafId,
+    label: String,
+    projection: Option<Vec<usize>>,
+    properties: Arc<PlanProperties>,
+}
+
+impl EpochScan {
+    /// A scan of `leaf`, whose batches have `schema`, over `partitions` partitions. `label` is what EXPLAIN shows.
+    pub fn try_new(leaf: LeafId, label: String, schema: &SchemaRef, projection: Option<Vec<usize>>, partitions: usize) -> Result<Self> {
+        let schema = match &projection {
+            Some(columns) => Arc::new(schema.project(columns)?),
+            None => Arc::clone(schema),
+        };
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(schema),
+            Partitioning::UnknownPartitioning(partitions.max(1)),
+            EmissionType::Final,
+            Boundedness::Bounded,
+        );
+        Ok(Self { leaf, label, projection, properties: Arc::new(properties) })
+    }
+
+    /// The leaf read.
+    pub fn leaf(&self) -> LeafId {
+        self.leaf
+    }
+
+    /// Columns of the leaf's batches that come out; `None` means all.
+    pub fn projection(&self) -> Option<&[usize]> {
+        self.projection.as_deref()
+    }
+}
+
+impl DisplayAs for EpochScan {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let schema = self.properties.eq_properties.schema();
+        let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        write!(f, "EpochScan: {} [{}]", self.label, columns.join(", "))
+    }
+}
+
+impl ExecutionPlan for EpochScan {
+    fn name(&self) -> &'static str {
+        "EpochScan"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        if children.is_empty() { Ok(self) } else { internal_err!("EpochScan takes no children, got {}", children.len()) }
+    }
+
+    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let inputs = context
+            .session_config()
+            .get_extension::<EpochInputs>()
+            .ok_or_else(|| internal_datafusion_err!("{} is executed outside an epoch", self.leaf))?;
+        let partitions = self.properties.partitioning.partition_count();
+        let batches = inputs.deal(self.leaf, partition, partitions);
+        let stream = MemoryStream::try_new(batches, self.schema(), self.projection.clone())?;
+        Ok(Box::pin(stream))
+    }
+}

@@ -1,0 +1,27 @@
+//! What a pipeline remembers between epochs, and how an epoch reaches DataFusion.
+//!
+//! A pipeline is a chain of *stages* (plain, bounded DataFusion plans that forget everything when they end) joined by *stateful
+//! operators* (which remember). In each epoch a stage reads its input through [`EpochScan`], and its output goes row by row into
+//! the next operator's state ([`StatefulOperator::update`]); then the watermark advances and operators hand on what it lets go
+//! ([`StatefulOperator::advance`]).
+//!
+//! Read in this order: [`epoch`] (how batches enter a plan), [`operator`] (the trait), [`pane_table`] (one pane's keys and
+//! accumulators), [`pane_aggregate`] (TUMBLE and HOP aggregates), [`window_buffer`] (rows held until their window closes),
+//! [`stream_limit`].
+
+pub mod epoch;
+pub mod event_time;
+pub mod operator;
+pub mod pane_aggregate;
+pub mod pane_table;
+pub mod pane_tree;
+pub mod stream_limit;
+pub mod window_assign;
+pub mod window_buffer;
+
+pub use epoch::{EpochInputs, EpochScan, LeafId};
+pub use operator::{OperatorId, OperatorMetrics, Released, Snapshot, StatefulOperator};
+pub use pane_aggregate::{OutputColumn, PaneAggregate, PaneAggregateSpec, TimeSource};
+pub use stream_limit::StreamLimit;
+pub use window_assign::{WindowAssignExec, append_window_columns, window_fields};
+pub use window_buffer::WindowBuffer;

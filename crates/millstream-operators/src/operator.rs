@@ -1,0 +1,94 @@
+//! The trait of everything that remembers between epochs.
+
+use std::fmt;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::common::Result;
+use millstream_time::Watermark;
+
+/// Names an operator's state: stable over restarts and plan changes elsewhere in the query (kind + ordinal in the SQL).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OperatorId(pub String);
+
+impl fmt::Display for OperatorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What an operator hands on when the watermark advances.
+#[derive(Debug, Default)]
+pub struct Released {
+    /// The rows, window after window in the order of their ends.
+    pub batches: Vec<RecordBatch>,
+    /// Windows released (also those whose rows were all filtered out): the stage above runs only if this is not 0.
+    pub windows: u64,
+    /// Nothing further will ever come (`LIMIT` is reached).
+    pub done: bool,
+}
+
+/// Figures of one operator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OperatorMetrics {
+    /// Rows that came in.
+    pub rows_in: u64,
+    /// Rows that came after all their windows had closed; they are in no result.
+    pub late_rows: u64,
+    /// Rows without an event time (NULL); they are in no window.
+    pub untimed_rows: u64,
+    /// Windows released so far.
+    pub windows_released: u64,
+    /// Windows (panes) held.
+    pub open_panes: u64,
+    /// Groups or rows held.
+    pub entries: u64,
+    /// Bytes of state in memory, about.
+    pub state_bytes: u64,
+}
+
+/// State as plain rows, in one of three shapes; independent of how many partitions held it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Snapshot {
+    /// Partial aggregates: `pane_start`, keys, accumulator states. Rows of one pane and key may occur several times (layers).
+    Layers(Vec<RecordBatch>),
+    /// Rows of open windows, as they came in.
+    Buffer(Vec<RecordBatch>),
+    /// One row per key, newest wins.
+    Keyed(Vec<RecordBatch>),
+}
+
+/// Everything an operator must give back to continue exactly where it was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OperatorSnapshot {
+    /// The watermark up to which it has released.
+    pub watermark: Watermark,
+    /// Counters that go on.
+    pub metrics: OperatorMetrics,
+    /// The rows.
+    pub state: Snapshot,
+}
+
+/// A bounded step over an epoch: rows in, then the watermark, rows out; state stays inside.
+///
+/// It spawns nothing, reads no clock and does no I/O. `update` may run on several partitions at once, each partition by one
+/// task; `advance`, `snapshot` and `restore` run alone.
+pub trait StatefulOperator: fmt::Debug + Send + Sync {
+    /// Takes a batch of the epoch into the state of `partition`.
+    fn update(&self, partition: usize, batch: &RecordBatch) -> Result<()>;
+
+    /// Moves on to `watermark` (never back) after all input of the epoch and gives what it lets go.
+    fn advance(&self, watermark: Watermark) -> Result<Released>;
+
+    /// End of the n-th window (n ≥ 1, by end) that waits for the watermark, or of the last one if fewer wait; `None` if none
+    /// does. Lets the crank advance in steps and set timers.
+    fn nth_due(&self, n: usize) -> Option<i64>;
+
+    /// The state as rows. The operator goes on with the same state.
+    fn snapshot(&self) -> Result<OperatorSnapshot>;
+
+    /// Takes a snapshot into a fresh operator with any number of partitions.
+    fn restore(&self, snapshot: &OperatorSnapshot) -> Result<()>;
+
+    /// Figures; cheap enough to ask each second.
+    fn metrics(&self) -> OperatorMetrics;
+}

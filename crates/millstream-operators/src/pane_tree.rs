@@ -1,0 +1,289 @@
+//! Complete panes of a hopping window, combined so that a window costs few merges however many panes it has.
+//!
+//! Leaves are complete panes; an inner node combines two neighbours (a flat binary tree over pane ordinals, in the spirit of
+//! FlatFAT: Tangwongsan et al., "General incremental sliding-window aggregation", VLDB 2015). All keys live once in a shared
+//! dictionary, and a node refers to them by id, so merging nodes never hashes a key again.
+//!
+//! ```text
+//!            [0..4)
+//!        [0..2)   [2..4)        window of ordinals 1..6  =  leaf 1 + node [2..4) + node [4..6)
+//!        0    1   2    3
+//! ```
+//!
+//! A node is only built where it pays: at least a quarter of its children's entries coincide, and enough windows use it. So the
+//! tree never holds more than a small multiple of its leaves' entries, even if every pane has keys of its own.
+
+use std::collections::BTreeMap;
+
+use datafusion::arrow::array::{ArrayRef, BooleanArray, UInt64Array};
+use datafusion::arrow::buffer::BooleanBuffer;
+use datafusion::arrow::compute::{concat, filter, take};
+use datafusion::common::Result;
+use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
+
+use crate::pane_table::{KeyTable, Partial, TableLayout};
+
+/// Dictionaries smaller than this are never rebuilt.
+const DICTIONARY_REBUILD_KEYS_MIN: usize = 1 << 14;
+
+/// Partial aggregates by dictionary id.
+#[derive(Clone, Debug)]
+struct Node {
+    ids: Vec<usize>,
+    states: Vec<Vec<ArrayRef>>,
+}
+
+/// Final values of one window: number of rows, key columns, one column an aggregate.
+pub type WindowValues = (usize, Vec<ArrayRef>, Vec<ArrayRef>);
+
+/// Complete panes by ordinal.
+#[derive(Debug)]
+pub struct PaneTree {
+    layout: TableLayout,
+    levels_max: u32,
+    dictionary: KeyTable,
+    /// Key columns in order of id, in chunks.
+    key_chunks: Vec<Vec<ArrayRef>>,
+    rebuild_at: usize,
+    /// By (level, index): covers ordinals `index << level` up to `(index + 1) << level`.
+    nodes: BTreeMap<(u32, i64), Node>,
+    /// Rows that came after their pane was complete, by ordinal; not part of inner nodes.
+    late: BTreeMap<i64, Vec<Node>>,
+    scratch: Vec<usize>,
+}
+
+impl PaneTree {
+    /// An empty tree for windows of `panes_per_window` panes.
+    pub fn try_new(layout: TableLayout, panes_per_window: i64) -> Result<Self> {
+        // A node of w panes is inside n − w + 1 windows and saves each one merge; building it costs two.
+        let levels_max = (1..62).take_while(|level| (1_i64 << level) < panes_per_window - 1).count();
+        let dictionary = KeyTable::try_new(&layout.keys)?;
+        Ok(Self {
+            layout,
+            levels_max: u32::try_from(levels_max).unwrap_or(0),
+            dictionary,
+            key_chunks: Vec::new(),
+            rebuild_at: DICTIONARY_REBUILD_KEYS_MIN,
+            nodes: BTreeMap::new(),
+            late: BTreeMap::new(),
+            scratch: Vec::new(),
+        })
+    }
+
+    /// Adds a pane that is complete, or more rows of one that was.
+    pub fn insert(&mut self, ordinal: i64, partial: Partial) -> Result<()> {
+        let node = self.to_node(partial)?;
+        if self.nodes.contains_key(&(0, ordinal)) {
+            self.late.entry(ordinal).or_default().push(node);
+            return Ok(());
+        }
+        self.nodes.insert((0, ordinal), node);
+        let (mut level, mut index) = (0, ordinal);
+        while level < self.levels_max {
+            let sibling = index ^ 1;
+            let (Some(left), Some(right)) =
+                (self.nodes.get(&(level, index.min(sibling))), self.nodes.get(&(level, index.max(sibling))))
+            else {
+                break;
+            };
+            let Some(parent) = combine(&self.layout, left, right, &mut self.scratch, self.dictionary.len())? else { break };
+            (level, index) = (level + 1, index.div_euclid(2));
+            self.nodes.insert((level, index), parent);
+        }
+        Ok(())
+    }
+
+    /// Final values of the window over ordinals `first` up to, not including, `end`; `None` if it holds nothing.
+    pub fn window(&self, first: i64, end: i64) -> Result<Option<WindowValues>> {
+        let mut pieces = Vec::new();
+        let top = self.levels_max;
+        for index in (first >> top)..=((end - 1) >> top) {
+            self.cover(top, index, first, end, &mut pieces);
+        }
+        pieces.extend(self.late.range(first..end).flat_map(|(_, nodes)| nodes));
+        if pieces.is_empty() {
+            return Ok(None);
+        }
+        let groups = self.dictionary.len();
+        let mut present = vec![false; groups];
+        let mut accumulators = self.layout.accumulators()?;
+        for piece in pieces {
+            for &id in &piece.ids {
+                present[id] = true;
+            }
+            merge_into(&mut accumulators, piece, &piece.ids, groups)?;
+        }
+        let mut values = Vec::with_capacity(accumulators.len());
+        for accumulator in &mut accumulators {
+            values.push(accumulator.evaluate(EmitTo::All)?);
+        }
+        let mut keys = self.keys()?;
+        let rows = present.iter().filter(|&&present| present).count();
+        if rows < groups {
+            let mask = BooleanArray::new(BooleanBuffer::from(present), None);
+            for column in keys.iter_mut().chain(&mut values) {
+                *column = filter(column, &mask)?;
+            }
+        }
+        Ok(Some((rows, keys, values)))
+    }
+
+    /// Forgets panes before `first`.
+    pub fn drop_before(&mut self, first: i64) -> Result<()> {
+        self.nodes.retain(|&(level, index), _| index >= (first >> level));
+        self.late = self.late.split_off(&first);
+        if self.dictionary.len() >= self.rebuild_at {
+            self.rebuild_dictionary()?;
+        }
+        Ok(())
+    }
+
+    /// Ordinals of the panes held.
+    pub fn ordinals(&self) -> impl Iterator<Item = i64> {
+        self.nodes.range((0, i64::MIN)..=(0, i64::MAX)).map(|(&(_, ordinal), _)| ordinal)
+    }
+
+    /// Entries held, inner nodes included.
+    pub fn entries(&self) -> usize {
+        self.nodes.values().chain(self.late.values().flatten()).map(|node| node.ids.len()).sum()
+    }
+
+    /// Bytes held, about.
+    pub fn size(&self) -> usize {
+        let node_size = |node: &Node| {
+            node.ids.len() * size_of::<usize>() + node.states.iter().flatten().map(|array| array.get_array_memory_size()).sum::<usize>()
+        };
+        self.dictionary.size() + self.nodes.values().chain(self.late.values().flatten()).map(node_size).sum::<usize>()
+    }
+
+    /// The panes as partial aggregates with their keys, by ordinal.
+    pub fn partials(&self) -> Result<Vec<(i64, Partial)>> {
+        let keys = self.keys()?;
+        let leaves = self.nodes.range((0, i64::MIN)..=(0, i64::MAX)).map(|(&(_, ordinal), node)| (ordinal, node));
+        let late = self.late.iter().flat_map(|(&ordinal, nodes)| nodes.iter().map(move |node| (ordinal, node)));
+        leaves
+            .chain(late)
+            .map(|(ordinal, node)| {
+                let ids = UInt64Array::from_iter_values(node.ids.iter().map(|&id| id as u64));
+                let keys = keys.iter().map(|column| take(column, &ids, None)).collect::<std::result::Result<_, _>>()?;
+                Ok((ordinal, Partial { rows: node.ids.len(), keys, states: node.states.clone() }))
+            })
+            .collect()
+    }
+
+    /// Collects the largest nodes that lie inside `first..end`.
+    fn cover<'a>(&'a self, level: u32, index: i64, first: i64, end: i64, pieces: &mut Vec<&'a Node>) {
+        let (low, high) = (index << level, (index + 1) << level);
+        if high <= first || end <= low {
+            return;
+        }
+        if first <= low
+            && high <= end
+            && let Some(node) = self.nodes.get(&(level, index))
+        {
+            pieces.push(node);
+        } else if level > 0 {
+            self.cover(level - 1, 2 * index, first, end, pieces);
+            self.cover(level - 1, 2 * index + 1, first, end, pieces);
+        }
+    }
+
+    fn to_node(&mut self, partial: Partial) -> Result<Node> {
+        let known = self.dictionary.len();
+        let mut ids = Vec::with_capacity(partial.rows);
+        self.dictionary.intern(&partial.keys, partial.rows, &mut ids)?;
+        if self.dictionary.len() > known && !partial.keys.is_empty() {
+            // Keys of a partial are distinct and ids are given in row order, so the new ones stand in order of id.
+            let new = BooleanArray::new(BooleanBuffer::collect_bool(ids.len(), |row| ids[row] >= known), None);
+            let chunk = partial.keys.iter().map(|column| filter(column, &new)).collect::<std::result::Result<_, _>>()?;
+            self.key_chunks.push(chunk);
+        }
+        Ok(Node { ids, states: partial.states })
+    }
+
+    /// All key columns in order of id.
+    fn keys(&self) -> Result<Vec<ArrayRef>> {
+        (0..self.layout.keys.fields().len())
+            .map(|column| {
+                let chunks: Vec<&dyn datafusion::arrow::array::Array> = self.key_chunks.iter().map(|chunk| chunk[column].as_ref()).collect();
+                match self.key_chunks.as_slice() {
+                    [only] => Ok(ArrayRef::clone(&only[column])),
+                    _ => Ok(concat(&chunks)?),
+                }
+            })
+            .collect()
+    }
+
+    /// Drops the keys that no node refers to, if they are at least half; otherwise looks again at twice the size.
+    fn rebuild_dictionary(&mut self) -> Result<()> {
+        let groups = self.dictionary.len();
+        let mut used = vec![false; groups];
+        for node in self.nodes.values().chain(self.late.values().flatten()) {
+            node.ids.iter().for_each(|&id| used[id] = true);
+        }
+        let live = used.iter().filter(|&&used| used).count();
+        if live * 2 > groups {
+            self.rebuild_at = groups * 2;
+            return Ok(());
+        }
+        self.rebuild_at = (live * 2).max(DICTIONARY_REBUILD_KEYS_MIN);
+        let mut renumbered = vec![usize::MAX; groups];
+        let mut next = 0;
+        for (id, _) in used.iter().enumerate().filter(|(_, used)| **used) {
+            renumbered[id] = next;
+            next += 1;
+        }
+        let mask = BooleanArray::new(BooleanBuffer::from(used), None);
+        let keys: Vec<ArrayRef> = self.keys()?.iter().map(|column| filter(column, &mask)).collect::<std::result::Result<_, _>>()?;
+        self.dictionary = KeyTable::try_new(&self.layout.keys)?;
+        let mut ids = Vec::new();
+        self.dictionary.intern(&keys, live, &mut ids)?;
+        self.key_chunks = vec![keys];
+        for node in self.nodes.values_mut().chain(self.late.values_mut().flatten()) {
+            node.ids.iter_mut().for_each(|id| *id = renumbered[*id]);
+        }
+        Ok(())
+    }
+
+    /// Makes one chunk of the key columns, so that windows share it; to be called before reading windows.
+    pub fn settle(&mut self) -> Result<()> {
+        if self.key_chunks.len() > 1 {
+            self.key_chunks = vec![self.keys()?];
+        }
+        Ok(())
+    }
+}
+
+fn merge_into(accumulators: &mut [Box<dyn GroupsAccumulator>], node: &Node, ids: &[usize], groups: usize) -> Result<()> {
+    for (accumulator, states) in accumulators.iter_mut().zip(&node.states) {
+        accumulator.merge_batch(states, ids, groups)?;
+    }
+    Ok(())
+}
+
+/// The two nodes as one, or `None` if fewer than a quarter of their entries coincide.
+fn combine(layout: &TableLayout, left: &Node, right: &Node, slots: &mut Vec<usize>, groups: usize) -> Result<Option<Node>> {
+    slots.clear();
+    slots.resize(groups, usize::MAX);
+    for (slot, &id) in left.ids.iter().enumerate() {
+        slots[id] = slot;
+    }
+    let mut ids = left.ids.clone();
+    let mut right_slots = Vec::with_capacity(right.ids.len());
+    for &id in &right.ids {
+        if slots[id] == usize::MAX {
+            slots[id] = ids.len();
+            ids.push(id);
+        }
+        right_slots.push(slots[id]);
+    }
+    if ids.len() * 4 > (left.ids.len() + right.ids.len()) * 3 {
+        return Ok(None);
+    }
+    let left_slots: Vec<usize> = (0..left.ids.len()).collect();
+    let mut accumulators = layout.accumulators()?;
+    merge_into(&mut accumulators, left, &left_slots, ids.len())?;
+    merge_into(&mut accumulators, right, &right_slots, ids.len())?;
+    let states = accumulators.iter_mut().map(|accumulator| accumulator.state(EmitTo::All)).collect::<Result<_>>()?;
+    Ok(Some(Node { ids, states }))
+}
