@@ -1,0 +1,252 @@
+//! The command line: what may be written, and what it means.
+//!
+//! `clap` parses it into [`Args`]; [`Args::read`] also finds out in which order `-c` and `-f` stood.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use crate::format::OutputFormat;
+
+const EXAMPLES: &str = "\
+Examples:
+  millstream -c 'SELECT 1 + 1'
+  millstream run pipeline.sql                      end by itself if all inputs end, else at Ctrl-C
+  millstream -f tables.sql -c 'SELECT * FROM bids LIMIT 10' --format ndjson
+  millstream --mode batch --format csv -f report.sql > report.csv
+  echo 'SHOW TABLES' | millstream -f tables.sql -f -
+  millstream run --set target_partitions=4 q5.sql
+
+How a script runs:
+  Statements run one after the other. A SELECT prints its rows as they come, until it ends.
+  INSERT INTO and CREATE SINK start pipelines; at the end of the script all pipelines are waited for.
+  Rows go to standard output, everything else to standard error.
+
+Exit codes:
+  0    all done; also when the reader of a pipe has had enough (| head)
+  1    a statement or a pipeline failed
+  2    wrong usage, or a file that cannot be read
+  130  stopped by Ctrl-C (the first stops gracefully, a second at once)
+  143  stopped by SIGTERM, gracefully
+
+Environment:
+  MILLSTREAM_LOG, RUST_LOG   what to log to standard error: error, warn (default), info, debug, trace, or
+                             filters such as info,millstream=debug
+  NO_COLOR                   as --no-color
+
+The SQL dialect and the settings are described under docs/ in the source tree; SHOW ALL lists the settings.";
+
+static VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{} (DataFusion {})", env!("CARGO_PKG_VERSION"), datafusion::DATAFUSION_VERSION));
+
+/// SQL over streams: windows, joins and pipelines on Arrow and DataFusion
+#[derive(Debug, Parser)]
+#[command(name = "millstream", version = VERSION.as_str(), after_help = EXAMPLES, max_term_width = 110)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    /// Run this SQL; may be repeated and mixed with -f
+    #[arg(short = 'c', long = "command", value_name = "SQL")]
+    commands: Vec<String>,
+
+    /// Run the SQL of this file, - for standard input; may be repeated
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) options: Options,
+}
+
+/// What applies to every way of running SQL.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Options {
+    /// How to print rows
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value = "table")]
+    pub(crate) format: OutputFormat,
+
+    /// Run SELECTs over streams for ever (streaming), or over what the sources hold now (batch)
+    #[arg(long, global = true, value_enum, value_name = "MODE")]
+    pub(crate) mode: Option<Mode>,
+
+    /// Set a setting before the first statement; may be repeated
+    #[arg(long = "set", global = true, value_name = "NAME=VALUE", value_parser = parse_setting)]
+    pub(crate) settings: Vec<(String, String)>,
+
+    /// Print rows and errors only
+    #[arg(short = 'q', long, global = true)]
+    pub(crate) quiet: bool,
+
+    /// No colour on a terminal
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run SQL scripts, one after the other
+    Run {
+        /// Scripts, - for standard input
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+}
+
+/// The values of the setting `execution_mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// A SELECT over a stream never ends
+    Streaming,
+    /// A SELECT reads what its sources hold now, closes all windows and ends
+    Batch,
+}
+
+impl Mode {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Streaming => "streaming",
+            Self::Batch => "batch",
+        }
+    }
+}
+
+/// Where SQL comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// The text itself.
+    Text(String),
+    /// A file.
+    File(PathBuf),
+    /// Standard input.
+    Stdin,
+}
+
+/// A command line, understood.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    /// What to run, in order. Empty: nothing was named.
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) options: Options,
+}
+
+impl Args {
+    /// Parses a command line. The error prints itself, help and version included.
+    pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
+        let matches = Self::command().try_get_matches_from(words).map_err(with_script_hint)?;
+        let args = Self::from_arg_matches(&matches)?;
+        let inputs = match args.command {
+            Some(Command::Run { .. }) if !args.commands.is_empty() || !args.files.is_empty() => {
+                let message = "-c and -f stand alone, not before 'run'; name all scripts after 'run', or use -f for each";
+                return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
+            }
+            Some(Command::Run { files }) => files.into_iter().map(file_input).collect(),
+            None => in_given_order(&matches, args.commands, args.files),
+        };
+        if inputs.iter().filter(|input| **input == Input::Stdin).count() > 1 {
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, "standard input can be read only once: '-' is given twice"));
+        }
+        Ok(Invocation { inputs, options: args.options })
+    }
+
+    /// What a person sees who starts the program without arguments.
+    pub(crate) fn welcome() -> String {
+        "millstream: nothing to run. The interactive shell is still to come; until then:\n\n  \
+           millstream -c 'SELECT 1 + 1'        run SQL from the command line\n  \
+           millstream run script.sql           run a script\n  \
+           millstream < script.sql             the same from standard input\n  \
+           millstream --help                   everything else\n"
+            .to_owned()
+    }
+}
+
+fn file_input(path: PathBuf) -> Input {
+    if path.as_os_str() == "-" { Input::Stdin } else { Input::File(path) }
+}
+
+fn in_given_order(matches: &ArgMatches, commands: Vec<String>, files: Vec<PathBuf>) -> Vec<Input> {
+    let places = |id: &str| matches.indices_of(id).into_iter().flatten().collect::<Vec<_>>();
+    let commands = places("commands").into_iter().zip(commands.into_iter().map(Input::Text));
+    let files = places("files").into_iter().zip(files.into_iter().map(file_input));
+    let mut inputs: Vec<(usize, Input)> = commands.chain(files).collect();
+    inputs.sort_by_key(|(place, _)| *place);
+    inputs.into_iter().map(|(_, input)| input).collect()
+}
+
+fn parse_setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.trim().to_owned())),
+        _ => Err(format!("a setting is written NAME=VALUE: got '{text}' (hint: --set late_rows=strict)")),
+    }
+}
+
+/// `millstream script.sql` is a likely first try.
+fn with_script_hint(error: clap::Error) -> clap::Error {
+    use clap::error::{ContextKind, ContextValue};
+    if error.kind() != ErrorKind::InvalidSubcommand {
+        return error;
+    }
+    match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(word)) => {
+            let message = format!("there is no command '{word}' (hint: a script is run by 'millstream run {word}')");
+            Args::command().error(ErrorKind::InvalidSubcommand, message)
+        }
+        _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Invocation, clap::Error> {
+        Args::read(std::iter::once("millstream").chain(line.split_whitespace()).map(OsString::from))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn commands_and_files_keep_their_order() {
+        let inputs = read("-f a.sql -c one --format csv -c two -f - --set x=1").unwrap().inputs;
+        let text = |sql: &str| Input::Text(sql.to_owned());
+        assert_eq!(inputs, [Input::File("a.sql".into()), text("one"), text("two"), Input::Stdin]);
+    }
+
+    #[test]
+    fn options_stand_before_or_after_run() {
+        for line in ["--format ndjson --set a=1 run x.sql y.sql -q", "run --format ndjson -q x.sql --set a=1 y.sql"] {
+            let invocation = read(line).unwrap();
+            assert_eq!(invocation.inputs, [Input::File("x.sql".into()), Input::File("y.sql".into())]);
+            assert_eq!(invocation.options.format, OutputFormat::Ndjson);
+            assert_eq!(invocation.options.settings, [("a".to_owned(), "1".to_owned())]);
+            assert!(invocation.options.quiet);
+        }
+    }
+
+    #[test]
+    fn a_setting_keeps_further_equal_signs() {
+        assert_eq!(parse_setting("a = b=c").unwrap(), ("a".to_owned(), "b=c".to_owned()));
+        assert!(parse_setting("a").is_err() && parse_setting("=b").is_err());
+    }
+
+    #[test]
+    fn wrong_usage_says_what_to_do() {
+        for (line, part) in [
+            ("script.sql", "millstream run script.sql"),
+            ("--set x -c 1", "NAME=VALUE"),
+            ("-f - -f -", "only once"),
+            ("-c 1 run x.sql", "after 'run'"),
+            ("run", "<FILE>"),
+            ("--format xml", "ndjson"),
+        ] {
+            let error = read(line).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}");
+            assert!(error.to_string().contains(part), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! Drives the engine: runs scripts statement by statement, prints rows as they come, waits for pipelines.
+//!
+//! This is the only module that calls the engine.
+
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use datafusion::arrow::array::RecordBatch;
+use futures::FutureExt;
+use millstream::{Engine, Outcome, ParsedStatement, PipelineState, PipelineStatus, Query, Session};
+use millstream_time::{Clock, SystemClock};
+
+use crate::args::Options;
+use crate::format::RowFormat;
+use crate::interrupt::{Interrupts, Signal};
+use crate::quantity;
+use crate::screen::Screen;
+use crate::script::Script;
+use crate::status_line::Progress;
+
+const STATUS_EVERY: Duration = Duration::from_millis(250);
+/// Rows held back for the column widths are printed when no more have come for this long.
+const SETTLE_AFTER: Duration = Duration::from_millis(50);
+/// After a stop, rows that were on their way are still printed for so long.
+const DRAIN_FOR: Duration = Duration::from_millis(300);
+
+/// Why a run ended early.
+#[derive(Debug)]
+enum Stop {
+    /// The message, complete.
+    Failed(String),
+    Interrupted(Signal),
+    /// Rows could not be written.
+    Output(io::Error),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl From<millstream::Error> for Stop {
+    fn from(error: millstream::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Runs all scripts and returns the program's exit code; errors have been printed.
+pub(crate) async fn run(options: &Options, scripts: &[Script], screen: &mut Screen, interrupts: Interrupts) -> u8 {
+    let engine = match Engine::builder().build().await {
+        Ok(engine) => engine,
+        Err(error) => {
+            screen.error(&error.to_string());
+            return 1;
+        }
+    };
+    let clock = SystemClock::default();
+    let mut runner = Runner { session: engine.session(), engine: &engine, options, screen, interrupts, clock, status_at: STATUS_EVERY };
+    let result = runner.run_all(scripts).await;
+    runner.screen.clear_status();
+    if result.is_err() {
+        engine.shutdown().await;
+    }
+    exit_code(result, screen)
+}
+
+fn exit_code(result: Result<(), Stop>, screen: &mut Screen) -> u8 {
+    // Rows of an earlier statement may still be in the buffer.
+    match result.and(screen.flush().map_err(Stop::Output)) {
+        Ok(()) => 0,
+        Err(Stop::Interrupted(signal)) => signal.exit_code(),
+        // The reader has had enough: `millstream … | head`.
+        Err(Stop::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+        Err(Stop::Output(error)) => {
+            screen.error(&format!("cannot print rows: {error}"));
+            1
+        }
+        Err(Stop::Failed(message)) => {
+            screen.error(&message);
+            1
+        }
+    }
+}
+
+struct Runner<'a> {
+    engine: &'a Engine,
+    session: Session,
+    options: &'a Options,
+    screen: &'a mut Screen,
+    interrupts: Interrupts,
+    clock: SystemClock,
+    /// When the live line is due next, by the clock's monotonic time.
+    status_at: Duration,
+}
+
+/// What a running query can give next.
+enum Event<T> {
+    Signal(Signal),
+    Next(T),
+    Tick,
+}
+
+type NextBatch = Option<Result<RecordBatch, millstream::Error>>;
+
+impl Runner<'_> {
+    async fn run_all(&mut self, scripts: &[Script]) -> Result<(), Stop> {
+        if let Some(mode) = self.options.mode {
+            self.session.set("execution_mode", mode.name())?;
+        }
+        for (name, value) in &self.options.settings {
+            self.session.set(name, value)?;
+        }
+        for script in scripts {
+            self.run_script(script).await?;
+        }
+        self.wait_for_pipelines().await
+    }
+
+    async fn run_script(&mut self, script: &Script) -> Result<(), Stop> {
+        let statements = self.session.parse(&script.sql).map_err(|error| Stop::Failed(placed(script, None, &error.to_string())))?;
+        let mut end = 0;
+        for statement in &statements {
+            let line = script.locate(&statement.text, end).map(|(line, after)| {
+                end = after;
+                line
+            });
+            match self.run_statement(statement).await {
+                Err(Stop::Failed(message)) => return Err(Stop::Failed(placed(script, line, &message))),
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn run_statement(&mut self, statement: &ParsedStatement) -> Result<(), Stop> {
+        let session = self.session.clone();
+        let mut work = pin!(session.run(statement));
+        let outcome = loop {
+            match self.next_event(work.as_mut(), None).await {
+                Event::Signal(signal) => return Err(Stop::Interrupted(signal)),
+                Event::Next(outcome) => break outcome?,
+                Event::Tick => self.refresh_status(None),
+            }
+        };
+        match outcome {
+            Outcome::Done { message } => self.screen.note(&message),
+            Outcome::Pipeline(handle) => self.screen.note(&format!("pipeline {} started", handle.name())),
+            Outcome::Rows(query) => self.print_rows(query).await?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn print_rows(&mut self, mut query: Query) -> Result<(), Stop> {
+        let start = self.clock.monotonic();
+        let mut printer = self.options.format.printer(self.screen.look());
+        printer.begin(&query.schema(), self.screen.rows())?;
+        let (rows, end) = match self.print_batches(&mut query, printer.as_mut()).await {
+            // The reader is gone: nothing more can be printed, not even the end.
+            Err(Stop::Output(error)) => {
+                query.stop().await;
+                return Err(Stop::Output(error));
+            }
+            Err(stop) => (0, Err(stop)),
+            Ok((rows, interrupted)) => (rows, interrupted.map_or(Ok(()), |signal| Err(Stop::Interrupted(signal)))),
+        };
+        printer.finish(self.screen.rows())?;
+        self.screen.flush()?;
+        self.screen.clear_status();
+        if !matches!(end, Err(Stop::Failed(_))) {
+            let elapsed = self.clock.monotonic().saturating_sub(start);
+            self.screen.note(&summary(rows, elapsed, query.status().rows_in));
+        }
+        end
+    }
+
+    /// Prints until the query ends or a signal comes.
+    async fn print_batches(&mut self, query: &mut Query, printer: &mut dyn RowFormat) -> Result<(u64, Option<Signal>), Stop> {
+        let mut rows = 0;
+        let mut settle_at = None;
+        loop {
+            let event = self.next_batch(query, settle_at).await?;
+            match event {
+                Event::Next(None) => return Ok((rows, None)),
+                Event::Next(Some(batch)) => {
+                    let batch = batch?;
+                    rows += batch.num_rows() as u64;
+                    printer.batch(&batch, self.screen.rows())?;
+                    let latest = settle_at.unwrap_or_else(|| self.clock.monotonic() + SETTLE_AFTER);
+                    settle_at = printer.holds_rows().then_some(latest);
+                }
+                Event::Tick => {}
+                Event::Signal(signal) => {
+                    rows += self.drain(query, printer).await?;
+                    return Ok((rows, Some(signal)));
+                }
+            }
+            if settle_at.is_some_and(|at| self.clock.monotonic() >= at) {
+                printer.settle(self.screen.rows())?;
+                settle_at = None;
+            }
+            self.refresh_status(Some(query));
+        }
+    }
+
+    async fn next_batch(&mut self, query: &mut Query, settle_at: Option<Duration>) -> Result<Event<NextBatch>, Stop> {
+        if let Some(signal) = self.interrupts.received() {
+            return Ok(Event::Signal(signal));
+        }
+        if let Some(batch) = query.next().now_or_never() {
+            return Ok(Event::Next(batch));
+        }
+        // Nothing is waiting: show what there is before waiting.
+        self.screen.flush()?;
+        Ok(self.next_event(query.next(), settle_at).await)
+    }
+
+    /// Stops the query and prints the rows that were on their way.
+    async fn drain(&mut self, query: &mut Query, printer: &mut dyn RowFormat) -> Result<u64, Stop> {
+        query.stop().await;
+        let deadline = self.clock.monotonic() + DRAIN_FOR;
+        let mut rows = 0;
+        loop {
+            let left = deadline.saturating_sub(self.clock.monotonic());
+            let batch = tokio::select! {
+                batch = query.next() => batch,
+                () = self.clock.sleep(left) => None,
+            };
+            // A query that was stopped may end in an error that says so.
+            let Some(Ok(batch)) = batch else { return Ok(rows) };
+            rows += batch.num_rows() as u64;
+            printer.batch(&batch, self.screen.rows())?;
+        }
+    }
+
+    async fn wait_for_pipelines(&mut self) -> Result<(), Stop> {
+        self.screen.flush()?;
+        let engine = self.engine;
+        let mut end = pin!(engine.wait());
+        loop {
+            match self.next_event(end.as_mut(), None).await {
+                Event::Signal(signal) => return Err(Stop::Interrupted(signal)),
+                Event::Next(result) => return Ok(result?),
+                Event::Tick => self.refresh_status(None),
+            }
+        }
+    }
+
+    /// Waits for `next`, a signal, the next refresh of the live line, or `deadline`.
+    async fn next_event<T>(&mut self, next: impl Future<Output = T>, deadline: Option<Duration>) -> Event<T> {
+        let wake_at = deadline.map_or(self.status_at, |deadline| deadline.min(self.status_at));
+        let wait = wake_at.saturating_sub(self.clock.monotonic());
+        tokio::select! {
+            biased;
+            signal = self.interrupts.wait() => Event::Signal(signal),
+            next = next => Event::Next(next),
+            () = self.clock.sleep(wait) => Event::Tick,
+        }
+    }
+
+    fn refresh_status(&mut self, query: Option<&Query>) {
+        let now = self.clock.monotonic();
+        if now < self.status_at {
+            return;
+        }
+        self.status_at = now + STATUS_EVERY;
+        let mut running = self.engine.pipelines();
+        if let Some(query) = query {
+            let status = query.status();
+            running.retain(|other| other.name != status.name);
+            running.push(status);
+        }
+        let running: Vec<Progress> = running.into_iter().filter(is_running).map(progress).collect();
+        self.screen.show_status(now, &running);
+    }
+}
+
+fn is_running(status: &PipelineStatus) -> bool {
+    matches!(status.state, PipelineState::Starting | PipelineState::Running)
+}
+
+fn progress(status: PipelineStatus) -> Progress {
+    Progress {
+        name: status.name,
+        rows_in: status.rows_in,
+        rows_out: status.rows_out,
+        rejected_rows: status.rejected_rows,
+        late_rows: status.late_rows,
+        open_windows: status.open_windows,
+        state_bytes: status.state_bytes,
+        watermark_ms: status.watermark_ms,
+        clock_ms: status.clock_ms,
+        idle_sources: status.idle_sources,
+    }
+}
+
+/// `(12 rows, 1.2 s, 3.4 M rows/s in)`
+fn summary(rows: u64, elapsed: Duration, rows_in: u64) -> String {
+    let plural = if rows == 1 { "" } else { "s" };
+    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    let rate = match rows_in {
+        0 => String::new(),
+        _ => format!(", {} rows/s in", quantity::count(rows_in as f64 / elapsed.as_secs_f64().max(1e-3))),
+    };
+    format!("({rows} row{plural}, {}{rate})", quantity::duration(elapsed))
+}
+
+/// Says in which script, and on which line, the statement begins that failed.
+fn placed(script: &Script, line: Option<usize>, message: &str) -> String {
+    match (&script.name, line) {
+        (Some(name), Some(line)) => format!("{name}:{line}: {message}"),
+        (Some(name), None) => format!("{name}: {message}"),
+        (None, _) => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_counts_rows_and_input() {
+        assert_eq!(summary(1, Duration::from_millis(12), 0), "(1 row, 12 ms)");
+        assert_eq!(summary(2_000, Duration::from_millis(1_200), 4_080_000), "(2000 rows, 1.2 s, 3.4 M rows/s in)");
+    }
+}

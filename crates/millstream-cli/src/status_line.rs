@@ -1,0 +1,215 @@
+//! The live line under the rows: what the running queries and pipelines are doing.
+//!
+//! This module decides the text; `screen` draws and clears it. Figures come as running totals ([`Progress`]), rates are taken
+//! over the last second or so.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use crate::quantity;
+
+/// Rates are taken over this stretch of time.
+const RATE_OVER: Duration = Duration::from_secs(2);
+const SEPARATOR: &str = " | ";
+
+/// The totals of one query or pipeline.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    pub(crate) name: String,
+    pub(crate) rows_in: u64,
+    pub(crate) rows_out: u64,
+    pub(crate) rejected_rows: u64,
+    pub(crate) late_rows: u64,
+    pub(crate) open_windows: u64,
+    pub(crate) state_bytes: u64,
+    /// Milliseconds since 1970.
+    pub(crate) watermark_ms: Option<i64>,
+    /// The engine's clock, milliseconds since 1970.
+    pub(crate) clock_ms: i64,
+    pub(crate) idle_sources: Vec<String>,
+}
+
+/// Remembers the totals of the last seconds and writes the line.
+#[derive(Debug, Default)]
+pub(crate) struct StatusLine {
+    samples: VecDeque<Sample>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    at: Duration,
+    rows_in: u64,
+    rows_out: u64,
+}
+
+impl StatusLine {
+    /// The line at time `at`, not wider than `width`; none when nothing runs.
+    pub(crate) fn update(&mut self, at: Duration, running: &[Progress], width: usize) -> Option<String> {
+        let total = total(running)?;
+        self.samples.push_back(Sample { at, rows_in: total.rows_in, rows_out: total.rows_out });
+        while self.samples.len() > 2 && self.samples.get(1).is_some_and(|second| at.saturating_sub(second.at) >= RATE_OVER) {
+            self.samples.pop_front();
+        }
+        let rates = self.samples.front().map_or((0.0, 0.0), |first| first.rates_to(at, &total));
+        Some(join_within(&segments(&total, rates), width))
+    }
+}
+
+impl Sample {
+    /// Rows in and out per second. Totals fall when a query ends while others run on: shown as 0 for a moment.
+    fn rates_to(&self, at: Duration, total: &Progress) -> (f64, f64) {
+        let seconds = at.saturating_sub(self.at).as_secs_f64();
+        if seconds <= 0.0 {
+            return (0.0, 0.0);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+        let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / seconds;
+        (rate(total.rows_in, self.rows_in), rate(total.rows_out, self.rows_out))
+    }
+}
+
+fn total(running: &[Progress]) -> Option<Progress> {
+    let (first, others) = running.split_first()?;
+    let mut total = first.clone();
+    for other in others {
+        total.rows_in += other.rows_in;
+        total.rows_out += other.rows_out;
+        total.rejected_rows += other.rejected_rows;
+        total.late_rows += other.late_rows;
+        total.open_windows += other.open_windows;
+        total.state_bytes += other.state_bytes;
+        // The one furthest behind is the one to look at.
+        total.watermark_ms = [total.watermark_ms, other.watermark_ms].into_iter().flatten().min();
+        total.clock_ms = total.clock_ms.max(other.clock_ms);
+        total.idle_sources.extend(other.idle_sources.iter().filter(|name| !first.idle_sources.contains(name)).cloned());
+    }
+    if !others.is_empty() {
+        total.name = format!("{} pipelines", running.len());
+    }
+    Some(total)
+}
+
+/// The parts of the line, the most important first.
+fn segments(total: &Progress, (rate_in, rate_out): (f64, f64)) -> Vec<String> {
+    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    let counted = |value: u64| quantity::count(value as f64);
+    let mut segments = vec![format!("{}/s in, {}/s out", quantity::count(rate_in), quantity::count(rate_out))];
+    if !total.name.is_empty() {
+        segments[0] = format!("{}: {}", total.name, segments[0]);
+    }
+    if let Some(watermark) = total.watermark_ms.and_then(watermark_text) {
+        segments.push(format!("watermark {watermark}{}", lag_text(total)));
+    }
+    let figures = [(total.rejected_rows, "rejected"), (total.late_rows, "late")];
+    segments.extend(figures.into_iter().filter(|(rows, _)| *rows > 0).map(|(rows, what)| format!("{} {what}", counted(rows))));
+    if !total.idle_sources.is_empty() {
+        segments.push(format!("idle: {}", total.idle_sources.join(", ")));
+    }
+    if total.open_windows > 0 {
+        segments.push(format!("{} open windows", counted(total.open_windows)));
+    }
+    if total.state_bytes > 0 {
+        segments.push(format!("state {}", quantity::bytes(total.state_bytes)));
+    }
+    segments
+}
+
+fn watermark_text(millis: i64) -> Option<String> {
+    chrono::DateTime::from_timestamp_millis(millis).map(|time| time.naive_utc().format("%Y-%m-%d %H:%M:%S").to_string())
+}
+
+/// How far the watermark is behind the clock; nothing when it is ahead (generated or future data).
+fn lag_text(total: &Progress) -> String {
+    let lag = total.watermark_ms.map_or(0, |watermark| total.clock_ms.saturating_sub(watermark));
+    match u64::try_from(lag) {
+        Ok(lag) if lag > 0 => format!(" ({} behind)", quantity::duration(Duration::from_millis(lag))),
+        _ => String::new(),
+    }
+}
+
+/// Joins as many segments as fit; the first is cut if even it does not.
+fn join_within(segments: &[String], width: usize) -> String {
+    let mut line = String::new();
+    for segment in segments {
+        let separator = if line.is_empty() { "" } else { SEPARATOR };
+        if !line.is_empty() && line.width() + separator.len() + segment.width() > width {
+            continue;
+        }
+        line.push_str(separator);
+        line.push_str(segment);
+    }
+    let mut used = 0;
+    line.chars()
+        .filter(|character| !character.is_control())
+        .take_while(|character| {
+            used += character.width().unwrap_or(0);
+            used <= width
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn progress() -> Progress {
+        Progress {
+            name: "q1".to_owned(),
+            rows_in: 2_400_000,
+            rows_out: 680,
+            rejected_rows: 1,
+            late_rows: 3,
+            open_windows: 12,
+            state_bytes: 12_900_000,
+            watermark_ms: Some(1_704_067_210_000),
+            clock_ms: 1_704_067_213_200,
+            idle_sources: vec!["bids".to_owned()],
+        }
+    }
+
+    fn line(running: &[Progress], width: usize) -> String {
+        let mut status = StatusLine::default();
+        status.update(Duration::ZERO, &[Progress::default()], width);
+        status.update(Duration::from_secs(2), running, width).unwrap()
+    }
+
+    #[test]
+    fn shows_everything_when_there_is_room() {
+        assert_eq!(
+            line(&[progress()], 200),
+            "q1: 1.2 M/s in, 340/s out | watermark 2024-01-01 00:00:10 (3.2 s behind) | 1 rejected | 3 late | idle: bids | \
+             12 open windows | state 12.3 MiB"
+        );
+    }
+
+    #[test]
+    fn leaves_out_what_does_not_fit() {
+        assert_eq!(line(&[progress()], 60), "q1: 1.2 M/s in, 340/s out | 1 rejected | 3 late | idle: bids");
+        assert_eq!(line(&[progress()], 10), "q1: 1.2 M/");
+    }
+
+    #[test]
+    fn several_pipelines_are_added_up() {
+        let behind = Progress { watermark_ms: Some(1_704_067_200_000), ..progress() };
+        let text = line(&[progress(), behind], 90);
+        assert!(text.starts_with("2 pipelines: 2.4 M/s in, 680/s out | watermark 2024-01-01 00:00:00 (13.2 s behind)"), "{text}");
+    }
+
+    #[test]
+    fn nothing_runs_nothing_is_shown() {
+        assert_eq!(StatusLine::default().update(Duration::ZERO, &[], 80), None);
+    }
+
+    #[test]
+    fn rates_look_back_about_two_seconds() {
+        let mut status = StatusLine::default();
+        let at = |rows_in| [Progress { rows_in, ..Progress::default() }];
+        for quarter in 0..40_u32 {
+            status.update(Duration::from_millis(250) * quarter, &at(1_000_000), 80);
+        }
+        assert!(status.samples.len() <= 10);
+        assert_eq!(status.update(Duration::from_secs(10), &at(1_000_000), 80).unwrap(), "0/s in, 0/s out");
+    }
+}

@@ -1,0 +1,168 @@
+//! Drives the real binary: usage, exit codes, signals, pipes.
+
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test of the process from outside")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+fn millstream() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
+    command.env_remove("MILLSTREAM_LOG").env_remove("RUST_LOG").stdin(Stdio::null());
+    command
+}
+
+fn run(words: &[&str]) -> Output {
+    millstream().args(words).output().unwrap()
+}
+
+#[track_caller]
+fn check(words: &[&str], code: i32, stdout: &str) -> String {
+    let output = run(words);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), stdout, "stderr: {stderr}");
+    assert_eq!(output.status.code(), Some(code), "stderr: {stderr}");
+    stderr
+}
+
+#[test]
+fn help_tells_the_exit_codes_and_gives_examples() {
+    let output = run(&["--help"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    for part in ["Examples:", "Exit codes:", "130", "143", "MILLSTREAM_LOG", "ndjson", "--mode", "docs/"] {
+        assert!(text.contains(part), "{part} is missing in:\n{text}");
+    }
+}
+
+#[test]
+fn version_names_datafusion_too() {
+    let text = String::from_utf8(run(&["--version"]).stdout).unwrap();
+    assert!(text.starts_with("millstream ") && text.contains("(DataFusion 55."), "{text}");
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    for words in [&["--no-such-option"][..], &["run"], &["--format", "xml", "-c", "SELECT 1"], &["script.sql"]] {
+        let output = run(words);
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{words:?}");
+    }
+}
+
+#[test]
+fn a_missing_script_is_found_before_anything_runs() {
+    let stderr = check(&["-c", "SELECT 1", "-f", "no-such-file.sql"], 2, "");
+    assert!(stderr.contains("cannot read the script 'no-such-file.sql'"), "{stderr}");
+}
+
+#[test]
+fn a_wrong_log_filter_is_named() {
+    let output = millstream().args(["-c", "SELECT 1"]).env("MILLSTREAM_LOG", "a=b=c").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("MILLSTREAM_LOG is no log filter: got 'a=b=c'"));
+}
+
+#[test]
+fn select_prints_a_table() {
+    let stderr = check(&["-c", "SELECT 1 AS a, 'x' AS b"], 0, " a | b\n---+---\n 1 | x\n");
+    assert_eq!(stderr, "", "nothing but rows and errors when no terminal is there");
+}
+
+#[test]
+fn scripts_run_in_order_and_from_standard_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("two.sql");
+    std::fs::write(&file, "#!/usr/bin/env -S millstream run\n-- two\nSELECT 2 AS n;\n").unwrap();
+    let mut child = millstream()
+        .args(["--format", "csv", "-c", "SELECT 1 AS n", "-f", file.to_str().unwrap(), "-f", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"SELECT 3 AS n; SELECT 4 AS n;").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "n\n1\nn\n2\nn\n3\nn\n4\n");
+}
+
+#[test]
+fn standard_input_is_the_script_when_nothing_is_named() {
+    let mut child = millstream().args(["--format", "ndjson"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"SELECT 1 AS n").unwrap();
+    assert_eq!(child.wait_with_output().unwrap().stdout, b"{\"n\":1}\n");
+}
+
+#[test]
+fn an_error_exits_with_1_and_stops_the_script() {
+    let stderr = check(&["--format", "csv", "-c", "SELECT 1 AS a; SELECT no_such_column; SELECT 2 AS b"], 1, "a\n1\n");
+    assert!(stderr.starts_with("error: ") && stderr.contains("no_such_column"), "{stderr}");
+}
+
+#[test]
+fn an_error_names_script_and_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("q.sql");
+    std::fs::write(&file, "SELECT 1;\n\nSELECT no_such_column;\n").unwrap();
+    let output = run(&["run", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("q.sql:3: "), "{stderr}");
+}
+
+/// A query that gives rows for a very long time.
+const ENDLESS: &str = "SELECT a.value AS endless FROM generate_series(1, 100000000) AS a";
+
+fn start_endless(words: &[&str]) -> (Child, BufReader<std::process::ChildStdout>) {
+    let mut child =
+        millstream().args(words).args(["--format", "ndjson", "-c", ENDLESS]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut rows = BufReader::new(child.stdout.take().unwrap());
+    let mut row = String::new();
+    rows.read_line(&mut row).unwrap();
+    assert_eq!(row, "{\"endless\":1}\n");
+    (child, rows)
+}
+
+fn send(signal: &str, child: &Child) {
+    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+}
+
+#[track_caller]
+fn ends_soon(mut child: Child, code: i32) -> String {
+    let start = Instant::now();
+    let status = child.wait().unwrap();
+    assert!(start.elapsed() < Duration::from_secs(1), "took {:?}", start.elapsed());
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!(status.code(), Some(code), "{stderr}");
+    stderr
+}
+
+#[test]
+fn ctrl_c_ends_an_endless_query_with_130() {
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let (child, mut rows) = start_endless(&[]);
+        send(signal, &child);
+        // Whoever reads to the end gets whole rows only.
+        let mut rest = String::new();
+        rows.read_to_string(&mut rest).unwrap();
+        assert!(rest.is_empty() || rest.ends_with("}\n"));
+        assert_eq!(ends_soon(child, code), "");
+    }
+}
+
+#[test]
+fn a_second_ctrl_c_ends_at_once_while_nobody_reads() {
+    let (child, rows) = start_endless(&[]);
+    send("-INT", &child);
+    std::thread::sleep(Duration::from_millis(100));
+    send("-INT", &child);
+    ends_soon(child, 130);
+    drop(rows);
+}
+
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    let (child, rows) = start_endless(&[]);
+    drop(rows);
+    assert_eq!(ends_soon(child, 0), "");
+}
