@@ -19,11 +19,15 @@ pub mod registry;
 
 pub mod format;
 
+pub mod conformance;
+
 pub mod blackhole;
 pub mod channel;
+pub mod datagen;
 pub mod file;
 pub mod memory;
 pub mod nexmark;
+pub mod socket;
 pub mod stdout;
 
 mod pace;

@@ -112,7 +112,6 @@ pub struct MemoryOutput {
 
 #[derive(Debug, Default)]
 struct MemoryState {
-    staged: Vec<RecordBatch>,
     sealed: Vec<(u64, Vec<RecordBatch>)>,
     published: Vec<RecordBatch>,
     published_checkpoints: Vec<u64>,
@@ -136,7 +135,7 @@ impl MemoryOutput {
 
     /// A sink that writes here. Another one on the same output can publish what this one sealed, as after a restart.
     pub fn sink(&self) -> MemorySink {
-        MemorySink { output: self.clone() }
+        MemorySink { output: self.clone(), staged: Vec::new() }
     }
 }
 
@@ -144,6 +143,7 @@ impl MemoryOutput {
 #[derive(Debug)]
 pub struct MemorySink {
     output: MemoryOutput,
+    staged: Vec<RecordBatch>,
 }
 
 #[async_trait]
@@ -153,13 +153,13 @@ impl Sink for MemorySink {
     }
 
     async fn write(&mut self, batches: &[RecordBatch]) -> Result<()> {
-        self.output.inner.lock().staged.extend(batches.iter().filter(|batch| batch.num_rows() > 0).cloned());
+        self.staged.extend(batches.iter().filter(|batch| batch.num_rows() > 0).cloned());
         Ok(())
     }
 
     async fn seal(&mut self, checkpoint: u64) -> Result<Sealed> {
         let mut state = self.output.inner.lock();
-        let batches = std::mem::take(&mut state.staged);
+        let batches = std::mem::take(&mut self.staged);
         let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
         state.sealed.retain(|(sealed, _)| *sealed != checkpoint);
         state.sealed.push((checkpoint, batches));
@@ -181,7 +181,7 @@ impl Sink for MemorySink {
     }
 
     async fn discard(&mut self) -> Result<()> {
-        self.output.inner.lock().staged.clear();
+        self.staged.clear();
         Ok(())
     }
 }

@@ -87,8 +87,10 @@ impl Default for ConnectorRegistry {
     fn default() -> Self {
         let mut registry = Self::empty();
         registry.register(Arc::new(crate::blackhole::BlackholeConnector));
+        registry.register(Arc::new(crate::datagen::DatagenConnector));
         registry.register(Arc::new(crate::file::FileConnector));
         registry.register(Arc::new(crate::nexmark::NexmarkConnector));
+        registry.register(Arc::new(crate::socket::SocketConnector));
         registry.register(Arc::new(crate::stdout::StdoutConnector));
         registry
     }

@@ -116,9 +116,13 @@ pub(crate) fn check_lane(lane: &LaneId, lanes: &[&str]) -> Result<()> {
     Err(ConnectorError::config(format!("there is no lane '{lane}': lanes are {} (hint: the source was declared anew?)", lanes.join(", "))))
 }
 
+/// No lane gets so far: a larger number is damage, and would overflow somewhere.
+const ROWS_MAX: u64 = 1 << 52;
+
 /// A position `{"row": n}`: rows already handed out.
 pub(crate) fn row_of(position: &Position, connector: &str) -> Result<u64> {
-    position.0.get("row").and_then(serde_json::Value::as_u64).ok_or_else(|| {
+    let row = position.0.get("row").and_then(serde_json::Value::as_u64);
+    row.filter(|row| *row <= ROWS_MAX).ok_or_else(|| {
         ConnectorError::data(format!(
             "position is not one of connector '{connector}': got {} (hint: it looks like {{\"row\": 7}})",
             position.0

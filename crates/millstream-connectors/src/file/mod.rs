@@ -8,6 +8,7 @@ mod listing;
 mod open_file;
 mod position;
 mod rows_file;
+mod sink;
 mod source;
 
 use std::sync::Arc;
@@ -16,11 +17,13 @@ use arrow::datatypes::SchemaRef;
 use millstream_time::Clock;
 
 pub use config::FileConfig;
+pub use sink::FileSink;
 pub use source::FileSource;
 
 use crate::error::Result;
 use crate::options::{OptionSpecs, Options};
 use crate::registry::{Connector, Role};
+use crate::sink::Sink;
 use crate::source::Source;
 
 /// Makes file sources and sinks.
@@ -57,5 +60,9 @@ impl Connector for FileConnector {
 
     fn source(&self, options: Options, columns: SchemaRef, clock: Arc<dyn Clock>) -> Result<Arc<dyn Source>> {
         Ok(Arc::new(FileSource::new(FileConfig::parse(options)?, columns, clock)))
+    }
+
+    fn sink(&self, options: Options, schema: SchemaRef, _clock: Arc<dyn Clock>) -> Result<Box<dyn Sink>> {
+        Ok(Box::new(FileSink::new(FileConfig::parse(options)?, schema)?))
     }
 }

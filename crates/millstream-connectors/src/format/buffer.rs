@@ -10,8 +10,9 @@ use crate::source::RejectedRow;
 const CHUNK_BYTES: usize = 1 << 20;
 
 /// A queue of bytes that knows how to skip a line that is too long.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct LineBuffer {
+    chunk_bytes: usize,
     data: Vec<u8>,
     start: usize,
     /// In a line that is too long: dropping bytes up to its end. Holds the row that will stand for it.
@@ -32,7 +33,18 @@ pub enum Step {
     End,
 }
 
+impl Default for LineBuffer {
+    fn default() -> Self {
+        Self::with_chunk(CHUNK_BYTES)
+    }
+}
+
 impl LineBuffer {
+    /// Asks readers for `chunk_bytes` at once.
+    pub fn with_chunk(chunk_bytes: usize) -> Self {
+        Self { chunk_bytes, data: Vec::new(), start: 0, skipping: None, at_end: false, end_was_added: false }
+    }
+
     /// The bytes not yet used.
     pub fn bytes(&self) -> &[u8] {
         &self.data[self.start..]
@@ -57,7 +69,7 @@ impl LineBuffer {
 
     /// Reads up to a chunk; 0 = nothing there.
     pub fn fill(&mut self, mut reader: impl Read) -> io::Result<usize> {
-        let end = self.compacted(CHUNK_BYTES);
+        let end = self.compacted(self.chunk_bytes);
         let result = loop {
             match reader.read(&mut self.data[end..]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -66,13 +78,6 @@ impl LineBuffer {
         };
         self.data.truncate(end + result.as_ref().map_or(0, |read| *read));
         result
-    }
-
-    /// Adds bytes.
-    pub fn push(&mut self, bytes: &[u8]) {
-        let end = self.compacted(0);
-        self.data.truncate(end);
-        self.data.extend_from_slice(bytes);
     }
 
     /// Moves what is left to the front and makes room for `more`; returns where it starts.

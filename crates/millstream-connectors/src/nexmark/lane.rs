@@ -1,7 +1,6 @@
 //! One part of the sequence: every n-th event of a table, at the pace that was asked for.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::{CastOptions, can_cast_types, cast_with_options};
@@ -15,7 +14,7 @@ use super::config::{NexmarkConfig, Table};
 use super::sequence::Generator;
 use crate::error::{ConnectorError, Result};
 use crate::format::type_name::sql_type;
-use crate::pace::Pace;
+use crate::pace::{Pace, rows_due};
 use crate::source::{Lane, LaneBatch, Position, Read};
 
 /// Every `stride`-th event of the table from `number` on.
@@ -55,30 +54,6 @@ impl NexmarkLane {
         Self { table, generator, number, stride, row, rows, schema, makers, pace, clock, events: Vec::new() }
     }
 
-    fn event(&self, row: u64) -> u64 {
-        self.table.event(row * self.stride + self.number)
-    }
-
-    /// How many of the next `rows_max` rows may be handed out now; waits for the first.
-    async fn due(&self, rows_max: u64) -> u64 {
-        let Some(pace) = &self.pace else { return rows_max };
-        loop {
-            let due = pace.due(self.clock.as_ref());
-            if self.event(self.row) < due {
-                // The last row that is due lies between 1 and rows_max: look it up by halving.
-                let (mut some, mut too_many) = (1, rows_max + 1);
-                while too_many - some > 1 {
-                    let middle = some + (too_many - some) / 2;
-                    if self.event(self.row + middle - 1) < due { some = middle } else { too_many = middle }
-                }
-                return some;
-            }
-            // No shorter than a millisecond: at high rates rows come in small bunches.
-            let wait = pace.until(self.event(self.row), self.clock.as_ref()).max(Duration::from_millis(1));
-            self.clock.sleep(wait).await;
-        }
-    }
-
     fn make(&mut self, count: u64) -> Result<RecordBatch> {
         self.events.clear();
         let (table, stride, number) = (self.table, self.stride, self.number);
@@ -98,7 +73,9 @@ impl Lane for NexmarkLane {
         if left == 0 {
             return Ok(Read::Finished);
         }
-        let count = self.due(left.min(rows_max as u64)).await;
+        let (table, stride, number, row) = (self.table, self.stride, self.number, self.row);
+        let event_of = |nth| table.event((row + nth) * stride + number);
+        let count = rows_due(self.pace.as_ref(), self.clock.as_ref(), left.min(rows_max as u64), event_of).await;
         let rows = self.make(count)?;
         self.row += count;
         let position = Position(json!({ "row": self.row }));

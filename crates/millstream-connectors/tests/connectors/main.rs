@@ -1,6 +1,11 @@
 //! Tests of all connectors through the public API, in one binary.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod conformance;
+mod datagen;
 mod file_source;
 mod nexmark;
 mod simple;
+mod socket;
 mod support;
