@@ -1,0 +1,3 @@
+//! The Millstream engine: sessions, pipelines, the crank.
+
+pub mod input;
