@@ -67,30 +67,26 @@ impl LineBuffer {
         &self.data[end.saturating_sub(bytes)..end]
     }
 
-    /// Reads up to a chunk; 0 = nothing there.
-    pub fn fill(&mut self, mut reader: impl Read) -> io::Result<usize> {
-        let end = self.compacted(self.chunk_bytes);
-        let result = loop {
-            match reader.read(&mut self.data[end..]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => break result,
-            }
-        };
-        self.data.truncate(end + result.as_ref().map_or(0, |read| *read));
-        result
+    /// Reads up to a chunk, or what there is; 0 = the end.
+    pub fn fill(&mut self, reader: impl Read) -> io::Result<usize> {
+        self.compact();
+        self.data.reserve(self.chunk_bytes);
+        let before = self.data.len();
+        let result = reader.take(self.chunk_bytes as u64).read_to_end(&mut self.data);
+        match self.data.len() - before {
+            0 => result,
+            // An error after some bytes shows again at the next attempt.
+            read => Ok(read),
+        }
     }
 
-    /// Moves what is left to the front and makes room for `more`; returns where it starts.
-    fn compacted(&mut self, more: usize) -> usize {
+    /// Moves what is left to the front.
+    fn compact(&mut self) {
         if self.start > 0 {
             self.data.copy_within(self.start.., 0);
-            let left = self.data.len() - self.start;
-            self.data.truncate(left);
+            self.data.truncate(self.data.len() - self.start);
             self.start = 0;
         }
-        let end = self.data.len();
-        self.data.resize(end + more, 0);
-        end
     }
 
     /// No more bytes will come: what is left is the last line, even without a newline.

@@ -1,7 +1,7 @@
 //! All connections of a socket source as one lane: whatever arrives next.
 
 use std::future::poll_fn;
-use std::io::{self, ErrorKind, Read as _};
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -163,7 +163,7 @@ impl Peer {
                 self.0.try_read(bytes)
             }
         }
-        match self.buffer.fill(Ready(&self.stream).by_ref()) {
+        match self.buffer.fill(Ready(&self.stream)) {
             Ok(0) => self.buffer.finish(),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}

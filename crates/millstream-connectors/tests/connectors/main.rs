@@ -5,7 +5,10 @@
 mod conformance;
 mod datagen;
 mod file_source;
+mod follow;
+mod hostile;
 mod nexmark;
 mod simple;
 mod socket;
 mod support;
+mod throughput;
