@@ -18,7 +18,7 @@ Examples:
   millstream -f tables.sql -c 'SELECT * FROM bids LIMIT 10' --format ndjson
   millstream --mode batch --format csv -f report.sql > report.csv
   echo 'SHOW TABLES' | millstream -f tables.sql -f -
-  millstream run --set target_partitions=4 q5.sql
+  millstream run --set parallelism=4 q5.sql
 
 How a script runs:
   Statements run one after the other. A SELECT prints its rows as they come, until it ends.
@@ -178,7 +178,7 @@ fn in_given_order(matches: &ArgMatches, commands: Vec<String>, files: Vec<PathBu
 fn parse_setting(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.trim().to_owned())),
-        _ => Err(format!("a setting is written NAME=VALUE: got '{text}' (hint: --set late_rows=strict)")),
+        _ => Err(format!("a setting is written NAME=VALUE: got '{text}' (hint: --set parallelism=4)")),
     }
 }
 

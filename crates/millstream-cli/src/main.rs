@@ -8,6 +8,7 @@ mod format;
 mod interrupt;
 mod log;
 mod quantity;
+mod report;
 mod run;
 mod screen;
 mod script;

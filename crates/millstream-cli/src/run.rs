@@ -2,6 +2,7 @@
 //!
 //! This is the only module that calls the engine.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::pin::pin;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use millstream_time::{Clock, SystemClock};
 use crate::args::Options;
 use crate::format::RowFormat;
 use crate::interrupt::{Interrupts, Signal};
-use crate::quantity;
+use crate::report::{missing_rows, names_terminal_sink, placed, summary};
 use crate::screen::Screen;
 use crate::script::Script;
 use crate::status_line::Progress;
@@ -22,14 +23,14 @@ use crate::status_line::Progress;
 const STATUS_EVERY: Duration = Duration::from_millis(250);
 /// Rows held back for the column widths are printed when no more have come for this long.
 const SETTLE_AFTER: Duration = Duration::from_millis(50);
-/// After a stop, rows that were on their way are still printed for so long.
-const DRAIN_FOR: Duration = Duration::from_millis(300);
 
 /// Why a run ended early.
 #[derive(Debug)]
 enum Stop {
     /// The message, complete.
     Failed(String),
+    /// Pipelines failed; it has been said.
+    PipelinesFailed,
     Interrupted(Signal),
     /// Rows could not be written.
     Output(io::Error),
@@ -57,7 +58,16 @@ pub(crate) async fn run(options: &Options, scripts: &[Script], screen: &mut Scre
         }
     };
     let clock = SystemClock::default();
-    let mut runner = Runner { session: engine.session(), engine: &engine, options, screen, interrupts, clock, status_at: STATUS_EVERY };
+    let mut runner = Runner {
+        session: engine.session(),
+        engine: &engine,
+        options,
+        screen,
+        interrupts,
+        clock,
+        status_at: STATUS_EVERY,
+        failures_told: BTreeSet::new(),
+    };
     let result = runner.run_all(scripts).await;
     runner.screen.clear_status();
     if result.is_err() {
@@ -77,6 +87,7 @@ fn exit_code(result: Result<(), Stop>, screen: &mut Screen) -> u8 {
             screen.error(&format!("cannot print rows: {error}"));
             1
         }
+        Err(Stop::PipelinesFailed) => 1,
         Err(Stop::Failed(message)) => {
             screen.error(&message);
             1
@@ -93,6 +104,8 @@ struct Runner<'a> {
     clock: SystemClock,
     /// When the live line is due next, by the clock's monotonic time.
     status_at: Duration,
+    /// The pipelines whose failure has been told.
+    failures_told: BTreeSet<String>,
 }
 
 /// What a running query can give next.
@@ -120,14 +133,9 @@ impl Runner<'_> {
 
     async fn run_script(&mut self, script: &Script) -> Result<(), Stop> {
         let statements = self.session.parse(&script.sql).map_err(|error| Stop::Failed(placed(script, None, &error.to_string())))?;
-        let mut end = 0;
         for statement in &statements {
-            let line = script.locate(&statement.text, end).map(|(line, after)| {
-                end = after;
-                line
-            });
             match self.run_statement(statement).await {
-                Err(Stop::Failed(message)) => return Err(Stop::Failed(placed(script, line, &message))),
+                Err(Stop::Failed(message)) => return Err(Stop::Failed(placed(script, Some(statement.line), &message))),
                 other => other?,
             }
         }
@@ -135,45 +143,49 @@ impl Runner<'_> {
     }
 
     async fn run_statement(&mut self, statement: &ParsedStatement) -> Result<(), Stop> {
+        if names_terminal_sink(&statement.text) {
+            self.screen.stop_live_line();
+        }
+        let start = self.clock.monotonic();
         let session = self.session.clone();
         let mut work = pin!(session.run(statement));
         let outcome = loop {
             match self.next_event(work.as_mut(), None).await {
                 Event::Signal(signal) => return Err(Stop::Interrupted(signal)),
                 Event::Next(outcome) => break outcome?,
-                Event::Tick => self.refresh_status(None),
+                Event::Tick => self.refresh_status(None)?,
             }
         };
         match outcome {
             Outcome::Done { message } => self.screen.note(&message),
             Outcome::Pipeline(handle) => self.screen.note(&format!("pipeline {} started", handle.name())),
-            Outcome::Rows(query) => self.print_rows(query).await?,
+            Outcome::Rows(query) => self.print_rows(query, start).await?,
             _ => {}
         }
         Ok(())
     }
 
-    async fn print_rows(&mut self, mut query: Query) -> Result<(), Stop> {
-        let start = self.clock.monotonic();
+    async fn print_rows(&mut self, mut query: Query, start: Duration) -> Result<(), Stop> {
         let mut printer = self.options.format.printer(self.screen.look());
         printer.begin(&query.schema(), self.screen.rows())?;
-        let (rows, end) = match self.print_batches(&mut query, printer.as_mut()).await {
+        let printed = self.print_batches(&mut query, printer.as_mut()).await;
+        let status = query.status();
+        if !matches!(printed, Ok((_, None))) {
+            // What it failed with is known already, or it was asked to end.
+            _ = query.stop().await;
+        }
+        if let Err(Stop::Output(error)) = printed {
             // The reader is gone: nothing more can be printed, not even the end.
-            Err(Stop::Output(error)) => {
-                query.stop().await;
-                return Err(Stop::Output(error));
-            }
-            Err(stop) => (0, Err(stop)),
-            Ok((rows, interrupted)) => (rows, interrupted.map_or(Ok(()), |signal| Err(Stop::Interrupted(signal)))),
-        };
+            return Err(Stop::Output(error));
+        }
         printer.finish(self.screen.rows())?;
         self.screen.flush()?;
         self.screen.clear_status();
-        if !matches!(end, Err(Stop::Failed(_))) {
-            let elapsed = self.clock.monotonic().saturating_sub(start);
-            self.screen.note(&summary(rows, elapsed, query.status().rows_in));
-        }
-        end
+        let (rows, signal) = printed?;
+        let elapsed = self.clock.monotonic().saturating_sub(start);
+        self.screen.note(&summary(rows, elapsed, status.rows_in));
+        self.warn_of_missing_rows(&status);
+        signal.map_or(Ok(()), |signal| Err(Stop::Interrupted(signal)))
     }
 
     /// Prints until the query ends or a signal comes.
@@ -192,16 +204,13 @@ impl Runner<'_> {
                     settle_at = printer.holds_rows().then_some(latest);
                 }
                 Event::Tick => {}
-                Event::Signal(signal) => {
-                    rows += self.drain(query, printer).await?;
-                    return Ok((rows, Some(signal)));
-                }
+                Event::Signal(signal) => return Ok((rows, Some(signal))),
             }
             if settle_at.is_some_and(|at| self.clock.monotonic() >= at) {
                 printer.settle(self.screen.rows())?;
                 settle_at = None;
             }
-            self.refresh_status(Some(query));
+            self.refresh_status(Some(query))?;
         }
     }
 
@@ -217,24 +226,6 @@ impl Runner<'_> {
         Ok(self.next_event(query.next(), settle_at).await)
     }
 
-    /// Stops the query and prints the rows that were on their way.
-    async fn drain(&mut self, query: &mut Query, printer: &mut dyn RowFormat) -> Result<u64, Stop> {
-        query.stop().await;
-        let deadline = self.clock.monotonic() + DRAIN_FOR;
-        let mut rows = 0;
-        loop {
-            let left = deadline.saturating_sub(self.clock.monotonic());
-            let batch = tokio::select! {
-                batch = query.next() => batch,
-                () = self.clock.sleep(left) => None,
-            };
-            // A query that was stopped may end in an error that says so.
-            let Some(Ok(batch)) = batch else { return Ok(rows) };
-            rows += batch.num_rows() as u64;
-            printer.batch(&batch, self.screen.rows())?;
-        }
-    }
-
     async fn wait_for_pipelines(&mut self) -> Result<(), Stop> {
         self.screen.flush()?;
         let engine = self.engine;
@@ -242,9 +233,33 @@ impl Runner<'_> {
         loop {
             match self.next_event(end.as_mut(), None).await {
                 Event::Signal(signal) => return Err(Stop::Interrupted(signal)),
-                Event::Next(result) => return Ok(result?),
-                Event::Tick => self.refresh_status(None),
+                // The failures are told below, all of them.
+                Event::Next(_) => break,
+                Event::Tick => self.refresh_status(None)?,
             }
+        }
+        self.screen.clear_status();
+        let pipelines = self.engine.pipelines();
+        pipelines.iter().for_each(|status| self.warn_of_missing_rows(status));
+        self.tell_failures(&pipelines);
+        if self.failures_told.is_empty() { Ok(()) } else { Err(Stop::PipelinesFailed) }
+    }
+
+    /// Says which pipelines have failed; the others go on.
+    fn tell_failures(&mut self, pipelines: &[PipelineStatus]) {
+        for status in pipelines {
+            if let PipelineState::Failed(message) = &status.state
+                && self.failures_told.insert(status.name.clone())
+            {
+                self.screen.error(&format!("pipeline {}: {message}", status.name));
+            }
+        }
+    }
+
+    /// A row that is not in the result is never passed over in silence.
+    fn warn_of_missing_rows(&self, status: &PipelineStatus) {
+        if let Some(text) = missing_rows(status.rejected_rows, status.last_rejected.as_deref(), status.late_rows, status.untimed_rows) {
+            self.screen.warning(&format!("{}: {text}", status.name));
         }
     }
 
@@ -260,20 +275,21 @@ impl Runner<'_> {
         }
     }
 
-    fn refresh_status(&mut self, query: Option<&Query>) {
+    fn refresh_status(&mut self, query: Option<&Query>) -> io::Result<()> {
         let now = self.clock.monotonic();
         if now < self.status_at {
-            return;
+            return Ok(());
         }
         self.status_at = now + STATUS_EVERY;
         let mut running = self.engine.pipelines();
+        self.tell_failures(&running);
         if let Some(query) = query {
             let status = query.status();
             running.retain(|other| other.name != status.name);
             running.push(status);
         }
         let running: Vec<Progress> = running.into_iter().filter(is_running).map(progress).collect();
-        self.screen.show_status(now, &running);
+        self.screen.show_status(now, &running)
     }
 }
 
@@ -293,36 +309,5 @@ fn progress(status: PipelineStatus) -> Progress {
         watermark_ms: status.watermark_ms,
         clock_ms: status.clock_ms,
         idle_sources: status.idle_sources,
-    }
-}
-
-/// `(12 rows, 1.2 s, 3.4 M rows/s in)`
-fn summary(rows: u64, elapsed: Duration, rows_in: u64) -> String {
-    let plural = if rows == 1 { "" } else { "s" };
-    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-    let rate = match rows_in {
-        0 => String::new(),
-        _ => format!(", {} rows/s in", quantity::count(rows_in as f64 / elapsed.as_secs_f64().max(1e-3))),
-    };
-    format!("({rows} row{plural}, {}{rate})", quantity::duration(elapsed))
-}
-
-/// Says in which script, and on which line, the statement begins that failed.
-fn placed(script: &Script, line: Option<usize>, message: &str) -> String {
-    match (&script.name, line) {
-        (Some(name), Some(line)) => format!("{name}:{line}: {message}"),
-        (Some(name), None) => format!("{name}: {message}"),
-        (None, _) => message.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_summary_counts_rows_and_input() {
-        assert_eq!(summary(1, Duration::from_millis(12), 0), "(1 row, 12 ms)");
-        assert_eq!(summary(2_000, Duration::from_millis(1_200), 4_080_000), "(2000 rows, 1.2 s, 3.4 M rows/s in)");
     }
 }

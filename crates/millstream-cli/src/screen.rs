@@ -1,21 +1,23 @@
 //! Standard output and standard error, and the live line on the terminal they may share.
 //!
-//! Rows go to standard output and nothing else does. Messages, logs and the live line go to standard error; whoever writes
-//! clears the live line first, and it comes back at the next refresh.
+//! Rows go to standard output and nothing else does. Messages, logs and the live line go to standard error. Whoever writes erases
+//! the live line first and draws it again below.
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use terminal_size::{Width, terminal_size_of};
 
-use crate::format::Look;
+use crate::format::{DIM, Look, PLAIN};
 use crate::status_line::{Progress, StatusLine};
 
 const ROWS_BUFFER_BYTES: usize = 64 * 1024;
 const TERMINAL_WIDTH_DEFAULT: usize = 80;
 /// Back to the margin, then erase to the end of the line.
 const ERASE_LINE: &str = "\r\x1b[2K";
+const RED: &str = "\x1b[1;31m";
+const YELLOW: &str = "\x1b[1;33m";
 
 /// Everything the program prints.
 #[derive(Debug)]
@@ -23,7 +25,9 @@ pub(crate) struct Screen {
     rows: BufWriter<Stdout>,
     messages: Messages,
     status_line: StatusLine,
+    /// A person reads standard error, and nothing else writes there.
     is_live: bool,
+    has_live_line: bool,
     is_quiet: bool,
     has_color: bool,
 }
@@ -32,7 +36,9 @@ impl Screen {
     pub(crate) fn new(is_quiet: bool, no_color: bool, messages: Messages) -> Self {
         let is_live = io::stderr().is_terminal() && !stdout_is_pipe();
         let rows = BufWriter::with_capacity(ROWS_BUFFER_BYTES, io::stdout());
-        Self { rows, messages, status_line: StatusLine::default(), is_live, is_quiet, has_color: !no_color && environment_allows_color() }
+        let has_color = !no_color && environment_allows_color();
+        let has_live_line = is_live && !is_quiet;
+        Self { rows, messages, status_line: StatusLine::default(), is_live, has_live_line, is_quiet, has_color }
     }
 
     /// What result rows may look like.
@@ -46,16 +52,18 @@ impl Screen {
 
     /// Where result rows go. They are seen at the next [`flush`](Self::flush), or earlier.
     pub(crate) fn rows(&mut self) -> &mut dyn Write {
-        self.messages.clear();
+        self.messages.erase();
         &mut self.rows
     }
 
     /// Shows all rows that were written.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         if !self.rows.buffer().is_empty() {
-            self.messages.clear();
+            self.messages.erase();
+            self.rows.flush()?;
         }
-        self.rows.flush()
+        self.messages.draw();
+        Ok(())
     }
 
     /// Says something that is good to know; on a terminal only.
@@ -65,69 +73,111 @@ impl Screen {
         }
     }
 
+    /// Says what may make the result less than was hoped for.
+    pub(crate) fn warning(&self, text: &str) {
+        if !self.is_quiet {
+            self.labelled("warning:", YELLOW, text);
+        }
+    }
+
     /// Says what went wrong.
     pub(crate) fn error(&self, text: &str) {
+        self.labelled("error:", RED, text);
+    }
+
+    fn labelled(&self, label: &str, color: &str, text: &str) {
         let is_colored = self.has_color && io::stderr().is_terminal();
-        let (red, plain) = if is_colored { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
-        self.messages.line(&format!("{red}error:{plain} {text}"));
+        let (color, plain) = if is_colored { (color, PLAIN) } else { ("", "") };
+        self.messages.line(&format!("{color}{label}{plain} {text}"));
     }
 
     /// Draws the live line anew, on a terminal.
-    pub(crate) fn show_status(&mut self, at: Duration, running: &[Progress]) {
-        if !self.is_live || self.is_quiet {
-            return;
+    pub(crate) fn show_status(&mut self, at: Duration, running: &[Progress]) -> io::Result<()> {
+        if !self.has_live_line {
+            return Ok(());
         }
+        // A row of which only the first half has been seen must not get the line behind it.
+        self.flush()?;
         // The last column stays free: some terminals wrap when it is filled.
         let width = width_of(terminal_size_of(io::stderr())) - 1;
-        match self.status_line.update(at, running, width) {
-            Some(line) if self.has_color => self.messages.show(&format!("\x1b[2m{line}\x1b[0m")),
-            Some(line) => self.messages.show(&line),
-            None => self.messages.clear(),
-        }
+        let line = self.status_line.update(at, running, width);
+        self.messages.show(line.map(|line| if self.has_color { format!("{DIM}{line}{PLAIN}") } else { line }));
+        Ok(())
+    }
+
+    /// No live line from now on: something else prints on this terminal.
+    pub(crate) fn stop_live_line(&mut self) {
+        self.has_live_line = false;
+        self.clear_status();
     }
 
     /// Removes the live line.
     pub(crate) fn clear_status(&mut self) {
-        self.messages.clear();
+        self.messages.show(None);
         self.status_line = StatusLine::default();
     }
 }
 
-/// Standard error, shared with the log.
+/// Standard error, shared with the log. What cannot be said on standard error cannot be said at all: failures are dropped.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Messages {
-    is_line_shown: Arc<Mutex<bool>>,
+    live: Arc<Mutex<LiveLine>>,
+}
+
+#[derive(Debug, Default)]
+struct LiveLine {
+    text: Option<String>,
+    is_drawn: bool,
 }
 
 impl Messages {
-    /// Prints a text and ends the line. What cannot be said on standard error cannot be said at all: failures are dropped.
+    /// Prints a text and ends the line.
     pub(crate) fn line(&self, text: &str) {
         self.write(format!("{}\n", text.trim_end()).as_bytes());
     }
 
     fn write(&self, bytes: &[u8]) {
-        let mut is_shown = self.lock();
-        let mut stderr = io::stderr().lock();
-        if std::mem::take(&mut *is_shown) {
-            _ = stderr.write_all(ERASE_LINE.as_bytes());
-        }
-        _ = stderr.write_all(bytes);
-    }
-
-    fn show(&self, line: &str) {
-        let mut is_shown = self.lock();
-        *is_shown = true;
-        _ = io::stderr().lock().write_all(format!("{ERASE_LINE}{line}").as_bytes());
-    }
-
-    fn clear(&self) {
-        if std::mem::take(&mut *self.lock()) {
-            _ = io::stderr().lock().write_all(ERASE_LINE.as_bytes());
+        let mut live = self.lock();
+        let was_drawn = live.is_drawn;
+        live.erase();
+        _ = io::stderr().write_all(bytes);
+        if was_drawn && bytes.ends_with(b"\n") {
+            live.draw();
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, bool> {
-        self.is_line_shown.lock().unwrap_or_else(PoisonError::into_inner)
+    fn show(&self, line: Option<String>) {
+        let mut live = self.lock();
+        live.erase();
+        live.text = line;
+        live.draw();
+    }
+
+    fn erase(&self) {
+        self.lock().erase();
+    }
+
+    fn draw(&self) {
+        self.lock().draw();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LiveLine> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl LiveLine {
+    fn erase(&mut self) {
+        if std::mem::take(&mut self.is_drawn) {
+            _ = io::stderr().write_all(ERASE_LINE.as_bytes());
+        }
+    }
+
+    fn draw(&mut self) {
+        if let Some(text) = self.text.as_ref().filter(|_| !self.is_drawn) {
+            _ = io::stderr().write_all(text.as_bytes());
+            self.is_drawn = true;
+        }
     }
 }
 

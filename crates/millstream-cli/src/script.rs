@@ -47,28 +47,9 @@ fn decode(bytes: Vec<u8>, what: &str) -> Result<String, String> {
     }
 }
 
-impl Script {
-    /// The line (from 1) on which `statement` begins, looked for from byte `from` on; and where it ends.
-    pub(crate) fn locate(&self, statement: &str, from: usize) -> Option<(usize, usize)> {
-        let statement = statement.trim();
-        let start = from + self.sql.get(from..)?.find(statement)?;
-        let line = 1 + self.sql[..start].bytes().filter(|byte| *byte == b'\n').count();
-        Some((line, start + statement.len()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn statements_are_located_in_order() {
-        let script = Script { name: None, sql: "SELECT 1;\n\nSELECT 1;\n".to_owned() };
-        let (line, end) = script.locate("SELECT 1", 0).unwrap();
-        assert_eq!((line, end), (1, 8));
-        assert_eq!(script.locate(" SELECT 1 ", end).unwrap().0, 3);
-        assert_eq!(script.locate("SELECT 2", 0), None);
-    }
 
     #[test]
     fn marks_and_shebangs_are_no_sql() {

@@ -109,8 +109,69 @@ fn an_error_names_script_and_line() {
     assert!(stderr.contains("q.sql:3: "), "{stderr}");
 }
 
-/// A query that gives rows for a very long time.
-const ENDLESS: &str = "SELECT a.value AS endless FROM generate_series(1, 100000000) AS a";
+#[test]
+fn a_syntax_error_shows_the_place() {
+    let stderr = check(&["-c", "SELECT 1;\nSELECT 2 FORM t WHERE"], 1, "");
+    assert!(stderr.contains("LINE 2: SELECT 2 FORM t WHERE\n") && stderr.contains('^'), "{stderr}");
+}
+
+#[test]
+fn a_bad_setting_is_named() {
+    let stderr = check(&["--set", "paralelism=4", "-c", "SELECT 1"], 1, "");
+    assert!(stderr.contains("paralelism") && stderr.contains("did you mean parallelism?"), "{stderr}");
+}
+
+const BIDS_CSV: &str = "item,price,ts\ntea,1.5,2024-01-01 00:00:01\nmilk,2,2024-01-01 00:00:02\ntea,0.25,2024-01-01 00:00:09\n\
+                        tea,4,2024-01-01 00:00:15\n";
+
+/// A folder with a CSV file, and the statement that makes a stream of it.
+fn bids() -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bids.csv");
+    std::fs::write(&path, BIDS_CSV).unwrap();
+    let table = format!(
+        "CREATE TABLE bids (item TEXT, price DOUBLE, ts TIMESTAMP(3), WATERMARK FOR ts) \
+         WITH ('connector' = 'file', 'path' = '{}', 'format' = 'csv')",
+        path.display()
+    );
+    (folder, table)
+}
+
+const WINDOWS: &str = "SELECT window_end, item, count(*) AS n, sum(price) AS price FROM TUMBLE(bids, ts, INTERVAL '10 seconds') \
+                       GROUP BY window_end, item ORDER BY window_end, item";
+
+#[test]
+fn windows_over_a_file_end_by_themselves() {
+    let (_folder, table) = bids();
+    let stdout = "window_end,item,n,price\n2024-01-01 00:00:10,milk,1,2.0\n2024-01-01 00:00:10,tea,2,1.75\n2024-01-01 00:00:20,tea,1,4.0\n";
+    check(&["--format", "csv", "-c", &table, "-c", WINDOWS], 0, stdout);
+}
+
+#[test]
+fn a_script_waits_for_its_pipelines() {
+    let (folder, table) = bids();
+    let out = folder.path().join("out.csv");
+    let sink = format!(
+        "CREATE TABLE totals (window_end TIMESTAMP(3), item TEXT, n BIGINT, price DOUBLE) \
+         WITH ('connector' = 'file', 'path' = '{}', 'format' = 'csv')",
+        out.display()
+    );
+    check(&["-c", &table, "-c", &sink, "-c", &format!("INSERT INTO totals {WINDOWS}")], 0, "");
+    let files: String = files_under(&out).iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
+    assert_eq!(files.matches("tea").count(), 2, "{files}");
+}
+
+fn files_under(path: &std::path::Path) -> Vec<std::path::PathBuf> {
+    match path.is_dir() {
+        true => std::fs::read_dir(path).unwrap().flat_map(|entry| files_under(&entry.unwrap().path())).collect(),
+        false => vec![path.to_owned()],
+    }
+}
+
+/// A stream that never ends.
+const ENDLESS: &str = "CREATE TABLE endless (n BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '1000000', \
+                       'fields.n.kind' = 'sequence', 'fields.n.start' = '1', 'fields.n.end' = '9000000000000000000'); \
+                       SELECT n AS endless FROM endless";
 
 fn start_endless(words: &[&str]) -> (Child, BufReader<std::process::ChildStdout>) {
     let mut child =

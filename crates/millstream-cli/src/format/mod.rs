@@ -80,8 +80,8 @@ impl OutputFormat {
 }
 
 const BOLD: &str = "\x1b[1m";
-const DIM: &str = "\x1b[2m";
-const PLAIN: &str = "\x1b[0m";
+pub(crate) const DIM: &str = "\x1b[2m";
+pub(crate) const PLAIN: &str = "\x1b[0m";
 
 #[cfg(test)]
 mod tests {
