@@ -227,13 +227,13 @@ impl Inputs {
             return false;
         }
         let lane = &mut self.lanes[lane_index];
-        if let Some(next) = lane.peek()
+        if let Some(next) = lane.peek(self.sources[source_index].name())
             && !pace::fits(self.gathering.size, next, &self.settings)
         {
             self.gathering.full = true;
             return false;
         }
-        match lane.take(self.sources[source_index].name()) {
+        match lane.take() {
             Taken::Nothing => return false,
             Taken::Event => {}
             Taken::Failed(error) => self.gathering.failure = Some(error),

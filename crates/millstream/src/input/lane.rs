@@ -54,7 +54,7 @@ pub(super) enum Taken {
     Batch(Size),
     /// The lane is open, or has ended.
     Event,
-    /// Nothing is there, now or ever.
+    /// Nothing was there.
     Nothing,
     /// Reading failed.
     Failed(InputError),
@@ -96,10 +96,17 @@ impl Lane {
         !self.gathered.finished && !self.told.idle
     }
 
-    /// The size of the next batch, if one is there.
-    pub(super) fn peek(&mut self) -> Option<Size> {
-        if self.head.is_none() {
-            self.head = self.reader.as_mut()?.queue.try_recv().ok();
+    /// Looks at the next item without taking it; the size of the epoch's next batch if it is one.
+    pub(super) fn peek(&mut self, table: &str) -> Option<Size> {
+        if self.head.is_none() && !self.is_finished() {
+            self.head = match self.reader.as_mut()?.queue.try_recv() {
+                Ok(item) => Some(item),
+                Err(TryRecvError::Empty) => None,
+                Err(TryRecvError::Disconnected) => {
+                    let message = format!("the reader of lane {} stopped without a word", self.id);
+                    Some(Item::Failed(InputError::bug(table, message)))
+                }
+            };
         }
         match &self.head {
             Some(Item::Batch(batch)) => Some(size_of(batch)),
@@ -107,27 +114,17 @@ impl Lane {
         }
     }
 
-    /// Takes the next item, if there is one.
-    pub(super) fn take(&mut self, table: &str) -> Taken {
-        if self.is_finished() {
-            return Taken::Nothing;
-        }
-        let Some(reader) = &mut self.reader else { return Taken::Nothing };
-        let item = match self.head.take().map_or_else(|| reader.queue.try_recv(), Ok) {
-            Ok(item) => item,
-            Err(TryRecvError::Empty) => return Taken::Nothing,
-            Err(TryRecvError::Disconnected) => {
-                return Taken::Failed(InputError::bug(table, format!("the reader of lane {} stopped without a word", self.id)));
-            }
-        };
-        match item {
-            Item::Opened => Taken::Event,
-            Item::Finished => {
+    /// Takes the item that was looked at, if there was one. Not what has come since: nobody has checked that it fits.
+    pub(super) fn take(&mut self) -> Taken {
+        match self.head.take() {
+            None => Taken::Nothing,
+            Some(Item::Opened) => Taken::Event,
+            Some(Item::Finished) => {
                 self.gathered.finished = true;
                 Taken::Event
             }
-            Item::Failed(error) => Taken::Failed(error),
-            Item::Batch(batch) => Taken::Batch(self.gather(*batch)),
+            Some(Item::Failed(error)) => Taken::Failed(error),
+            Some(Item::Batch(batch)) => Taken::Batch(self.gather(*batch)),
         }
     }
 

@@ -28,7 +28,7 @@ async fn epochs_are_bounded_and_lanes_take_turns() {
 async fn an_epoch_lingers_for_more_rows() {
     let source = FakeSource::with_lanes([vec![rows(&[1])]]);
     let settings = InputSettings { epoch_rows_min: 3, ..roomy() };
-    let mut rig = Rig::open(vec![spec("t", &source)], &[source.clone()], settings).await;
+    let mut rig = Rig::open(vec![spec("t", &source)], std::slice::from_ref(&source), settings).await;
 
     let (epoch, ()) = tokio::join!(rig.inputs.next(None), async {
         rig.clock.someone_sleeps().await;
@@ -102,7 +102,7 @@ async fn a_cancelled_wait_loses_nothing() {
 async fn waiting_costs_nothing() {
     let source = FakeSource::with_lanes([vec![]]);
     let settings = InputSettings { epoch_rows_min: 1, ..roomy() };
-    let mut rig = Rig::open(vec![spec("t", &source)], &[source.clone()], settings).await;
+    let mut rig = Rig::open(vec![spec("t", &source)], std::slice::from_ref(&source), settings).await;
     source.settle().await;
     let deadline = rig.clock.monotonic() + Duration::from_secs(3600);
     let (epoch, ()) = tokio::join!(rig.inputs.next(Some(deadline)), async {

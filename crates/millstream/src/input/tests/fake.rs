@@ -146,9 +146,19 @@ impl FakeSource {
         }
     }
 
+    /// Returns when the lane waits for its script to go on.
+    pub(super) async fn parked(&self, id: &str) {
+        self.script(id).stage.subscribe().wait_for(|stage| *stage == Stage::Parked).await.expect("the script is alive");
+    }
+
     /// Returns when the lane has given this many batches.
     pub(super) async fn given(&self, id: &str, batches: usize) {
         self.script(id).given.subscribe().wait_for(|given| *given >= batches).await.expect("the script is alive");
+    }
+
+    /// How many batches the lane has given so far.
+    pub(super) fn given_now(&self, id: &str) -> usize {
+        *self.script(id).given.borrow()
     }
 
     /// Returns when the lane's reader is gone.
@@ -290,11 +300,6 @@ impl Rig {
         let clock = FakeClock::at(START_MS);
         let inputs = Inputs::open(specs, None, settings, clock.clone()).await.unwrap();
         Self { inputs, clock, sources: sources.to_vec() }
-    }
-
-    /// Which sources an epoch waits for.
-    pub(super) fn sources_are(&mut self, sources: &[Arc<FakeSource>]) {
-        self.sources = sources.to_vec();
     }
 
     /// An epoch of all that the lanes have, without waiting for more.

@@ -37,7 +37,7 @@ async fn idleness_and_the_end_survive_a_restart() {
     let source = FakeSource::with_lanes([vec![rows(&[100])], vec![]]);
     let timeout = std::time::Duration::from_secs(1);
     let idle = SourceSpec { idle_timeout: Some(timeout), ..spec("t", &source) };
-    let mut rig = Rig::open(vec![idle.clone()], &[source.clone()], roomy()).await;
+    let mut rig = Rig::open(vec![idle.clone()], std::slice::from_ref(&source), roomy()).await;
     rig.epoch().await;
     rig.clock.advance(timeout);
     assert!(rig.epoch().await.sources[0].idle);
