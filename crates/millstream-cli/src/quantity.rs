@@ -7,6 +7,13 @@ pub(crate) fn count(value: f64) -> String {
     scaled(value, 1000.0, &["", " k", " M", " G", " T"])
 }
 
+/// [`count`] of something that is counted in whole numbers.
+pub(crate) fn rows(value: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    let value = value as f64;
+    count(value)
+}
+
 /// Three significant digits and a binary unit: `512 B`, `12.3 MiB`.
 pub(crate) fn bytes(value: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]

@@ -20,6 +20,11 @@ pub(crate) fn summary(rows: u64, elapsed: Duration, rows_in: u64) -> String {
     format!("({rows} row{plural}, {}{rate})", quantity::duration(elapsed))
 }
 
+/// `pipeline totals finished (2.0 M rows in, 300 rows out)`
+pub(crate) fn pipeline_summary(name: &str, state: &str, rows_in: u64, rows_out: u64) -> String {
+    format!("pipeline {name} {state} ({} rows in, {} rows out)", quantity::rows(rows_in), quantity::rows(rows_out))
+}
+
 /// `3 rejected rows (the last: bids.csv line 7: …), 1 late row`; none if every row is in the result.
 pub(crate) fn missing_rows(rejected: u64, last_rejected: Option<&str>, late: u64, untimed: u64) -> Option<String> {
     let counted = |rows: u64, what: &str| (rows > 0).then(|| format!("{rows} {what} row{}", if rows == 1 { "" } else { "s" }));

@@ -15,7 +15,7 @@ use millstream_time::{Clock, SystemClock};
 use crate::args::Options;
 use crate::format::RowFormat;
 use crate::interrupt::{Interrupts, Signal};
-use crate::report::{missing_rows, names_terminal_sink, placed, summary};
+use crate::report::{missing_rows, names_terminal_sink, pipeline_summary, placed, summary};
 use crate::screen::Screen;
 use crate::script::Script;
 use crate::status_line::Progress;
@@ -68,10 +68,14 @@ pub(crate) async fn run(options: &Options, scripts: &[Script], screen: &mut Scre
         status_at: STATUS_EVERY,
         failures_told: BTreeSet::new(),
     };
-    let result = runner.run_all(scripts).await;
-    runner.screen.clear_status();
+    let mut result = runner.run_all(scripts).await;
     if result.is_err() {
+        runner.screen.clear_status();
         engine.shutdown().await;
+    }
+    runner.tell_end();
+    if result.is_ok() && !runner.failures_told.is_empty() {
+        result = Err(Stop::PipelinesFailed);
     }
     exit_code(result, screen)
 }
@@ -233,16 +237,23 @@ impl Runner<'_> {
         loop {
             match self.next_event(end.as_mut(), None).await {
                 Event::Signal(signal) => return Err(Stop::Interrupted(signal)),
-                // The failures are told below, all of them.
-                Event::Next(_) => break,
+                // Failures are told by `tell_end`, all of them.
+                Event::Next(_) => return Ok(()),
                 Event::Tick => self.refresh_status(None)?,
             }
         }
+    }
+
+    /// Says how the pipelines have ended.
+    fn tell_end(&mut self) {
         self.screen.clear_status();
         let pipelines = self.engine.pipelines();
-        pipelines.iter().for_each(|status| self.warn_of_missing_rows(status));
+        for status in &pipelines {
+            let state = status.state.to_string();
+            self.screen.note(&pipeline_summary(&status.name, &state, status.rows_in, status.rows_out));
+            self.warn_of_missing_rows(status);
+        }
         self.tell_failures(&pipelines);
-        if self.failures_told.is_empty() { Ok(()) } else { Err(Stop::PipelinesFailed) }
     }
 
     /// Says which pipelines have failed; the others go on.

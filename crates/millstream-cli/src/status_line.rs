@@ -12,6 +12,7 @@ use crate::quantity;
 
 /// Rates are taken over this stretch of time.
 const RATE_OVER: Duration = Duration::from_secs(2);
+const LAG_SHOWN_BELOW: Duration = Duration::from_secs(30 * 86_400);
 const SEPARATOR: &str = " | ";
 
 /// The totals of one query or pipeline.
@@ -52,21 +53,22 @@ impl StatusLine {
         while self.samples.len() > 2 && self.samples.get(1).is_some_and(|second| at.saturating_sub(second.at) >= RATE_OVER) {
             self.samples.pop_front();
         }
-        let rates = self.samples.front().map_or((0.0, 0.0), |first| first.rates_to(at, &total));
+        let rates = self.samples.front().and_then(|first| first.rates_to(at, &total));
         Some(join_within(&segments(&total, rates), width))
     }
 }
 
 impl Sample {
-    /// Rows in and out per second. Totals fall when a query ends while others run on: shown as 0 for a moment.
-    fn rates_to(&self, at: Duration, total: &Progress) -> (f64, f64) {
+    /// Rows in and out per second; none if no time has passed. Totals fall when a query ends while others run on: shown as 0
+    /// for a moment.
+    fn rates_to(&self, at: Duration, total: &Progress) -> Option<(f64, f64)> {
         let seconds = at.saturating_sub(self.at).as_secs_f64();
         if seconds <= 0.0 {
-            return (0.0, 0.0);
+            return None;
         }
         #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
         let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / seconds;
-        (rate(total.rows_in, self.rows_in), rate(total.rows_out, self.rows_out))
+        Some((rate(total.rows_in, self.rows_in), rate(total.rows_out, self.rows_out)))
     }
 }
 
@@ -92,10 +94,13 @@ fn total(running: &[Progress]) -> Option<Progress> {
 }
 
 /// The parts of the line, the most important first.
-fn segments(total: &Progress, (rate_in, rate_out): (f64, f64)) -> Vec<String> {
-    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-    let counted = |value: u64| quantity::count(value as f64);
-    let mut segments = vec![format!("{}/s in, {}/s out", quantity::count(rate_in), quantity::count(rate_out))];
+fn segments(total: &Progress, rates: Option<(f64, f64)>) -> Vec<String> {
+    let counted = quantity::rows;
+    let speed = match rates {
+        Some((rate_in, rate_out)) => format!("{}/s in, {}/s out", quantity::count(rate_in), quantity::count(rate_out)),
+        None => format!("{} rows in, {} out", counted(total.rows_in), counted(total.rows_out)),
+    };
+    let mut segments = vec![speed];
     if !total.name.is_empty() {
         segments[0] = format!("{}: {}", total.name, segments[0]);
     }
@@ -108,7 +113,8 @@ fn segments(total: &Progress, (rate_in, rate_out): (f64, f64)) -> Vec<String> {
         segments.push(format!("idle: {}", total.idle_sources.join(", ")));
     }
     if total.open_windows > 0 {
-        segments.push(format!("{} open windows", counted(total.open_windows)));
+        let plural = if total.open_windows == 1 { "" } else { "s" };
+        segments.push(format!("{} open window{plural}", counted(total.open_windows)));
     }
     if total.state_bytes > 0 {
         segments.push(format!("state {}", quantity::bytes(total.state_bytes)));
@@ -120,11 +126,11 @@ fn watermark_text(millis: i64) -> Option<String> {
     chrono::DateTime::from_timestamp_millis(millis).map(|time| time.naive_utc().format("%Y-%m-%d %H:%M:%S").to_string())
 }
 
-/// How far the watermark is behind the clock; nothing when it is ahead (generated or future data).
+/// How far the watermark is behind the clock; nothing when it is ahead (future data), or so old that it is a replay.
 fn lag_text(total: &Progress) -> String {
     let lag = total.watermark_ms.map_or(0, |watermark| total.clock_ms.saturating_sub(watermark));
-    match u64::try_from(lag) {
-        Ok(lag) if lag > 0 => format!(" ({} behind)", quantity::duration(Duration::from_millis(lag))),
+    match u64::try_from(lag).map(Duration::from_millis) {
+        Ok(lag) if !lag.is_zero() && lag < LAG_SHOWN_BELOW => format!(" ({} behind)", quantity::duration(lag)),
         _ => String::new(),
     }
 }
@@ -195,6 +201,13 @@ mod tests {
         let behind = Progress { watermark_ms: Some(1_704_067_200_000), ..progress() };
         let text = line(&[progress(), behind], 90);
         assert!(text.starts_with("2 pipelines: 2.4 M/s in, 680/s out | watermark 2024-01-01 00:00:00 (13.2 s behind)"), "{text}");
+    }
+
+    #[test]
+    fn the_first_line_has_totals_and_a_replay_no_lag() {
+        let old = Progress { watermark_ms: Some(1_436_918_400_000), open_windows: 1, late_rows: 0, rejected_rows: 0, ..progress() };
+        let text = StatusLine::default().update(Duration::ZERO, &[old], 200).unwrap();
+        assert!(text.starts_with("q1: 2.4 M rows in, 680 out | watermark 2015-07-15 00:00:00 | idle: bids | 1 open window |"), "{text}");
     }
 
     #[test]

@@ -161,6 +161,22 @@ fn a_script_waits_for_its_pipelines() {
     assert_eq!(files.matches("tea").count(), 2, "{files}");
 }
 
+#[test]
+fn rows_that_are_missing_from_the_result_are_told() {
+    let (folder, _) = bids();
+    let path = folder.path().join("numbers.csv");
+    std::fs::write(&path, "n\n1\nx\n3\n").unwrap();
+    let table = |more: &str| format!("CREATE TABLE numbers (n BIGINT) WITH ('connector' = 'file', 'path' = '{}'{more})", path.display());
+    let skip = table(", 'bad_rows' = 'skip'");
+    let stderr = check(&["--format", "csv", "-c", &skip, "-c", "SELECT * FROM numbers"], 0, "n\n1\n3\n");
+    assert!(stderr.contains("warning: ") && stderr.contains("1 rejected row (the last: ") && stderr.contains("line 3"), "{stderr}");
+    assert_eq!(check(&["-q", "--format", "csv", "-c", &skip, "-c", "SELECT * FROM numbers"], 0, "n\n1\n3\n"), "");
+
+    let sink = "CREATE TABLE hole (n BIGINT) WITH ('connector' = 'blackhole')";
+    let stderr = check(&["-c", &table(""), "-c", sink, "-c", "INSERT INTO hole SELECT * FROM numbers"], 1, "");
+    assert_eq!(stderr.matches("error: pipeline insert_into_hole_1: ").count(), 1, "{stderr}");
+}
+
 fn files_under(path: &std::path::Path) -> Vec<std::path::PathBuf> {
     match path.is_dir() {
         true => std::fs::read_dir(path).unwrap().flat_map(|entry| files_under(&entry.unwrap().path())).collect(),
