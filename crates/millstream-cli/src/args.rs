@@ -14,7 +14,7 @@ use crate::format::OutputFormat;
 const EXAMPLES: &str = "\
 Examples:
   millstream -c 'SELECT 1 + 1'
-  millstream run pipeline.sql                      end by itself if all inputs end, else at Ctrl-C
+  millstream run pipeline.sql          ends by itself if all inputs end, else at Ctrl-C
   millstream -f tables.sql -c 'SELECT * FROM bids LIMIT 10' --format ndjson
   millstream --mode batch --format csv -f report.sql > report.csv
   echo 'SHOW TABLES' | millstream -f tables.sql -f -
@@ -22,7 +22,7 @@ Examples:
 
 How a script runs:
   Statements run one after the other. A SELECT prints its rows as they come, until it ends.
-  INSERT INTO and CREATE SINK start pipelines; at the end of the script all pipelines are waited for.
+  INSERT INTO and CREATE SINK start pipelines; the end of the script waits for them all.
   Rows go to standard output, everything else to standard error.
 
 Exit codes:
@@ -33,11 +33,11 @@ Exit codes:
   143  stopped by SIGTERM, gracefully
 
 Environment:
-  MILLSTREAM_LOG, RUST_LOG   what to log to standard error: error, warn (default), info, debug, trace, or
-                             filters such as info,millstream=debug
+  MILLSTREAM_LOG, RUST_LOG   what to log: error, warn (default), info, debug, trace,
+                             or filters such as info,millstream=debug
   NO_COLOR                   as --no-color
 
-The SQL dialect and the settings are described under docs/ in the source tree; SHOW ALL lists the settings.";
+The SQL dialect is described under docs/ in the source tree; SHOW ALL lists the settings.";
 
 static VERSION: LazyLock<String> =
     LazyLock::new(|| format!("{} (DataFusion {})", env!("CARGO_PKG_VERSION"), datafusion::DATAFUSION_VERSION));
@@ -68,7 +68,7 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value = "table")]
     pub(crate) format: OutputFormat,
 
-    /// Run SELECTs over streams for ever (streaming), or over what the sources hold now (batch)
+    /// What a SELECT over a stream does
     #[arg(long, global = true, value_enum, value_name = "MODE")]
     pub(crate) mode: Option<Mode>,
 
@@ -98,9 +98,9 @@ enum Command {
 /// The values of the setting `execution_mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mode {
-    /// A SELECT over a stream never ends
+    /// Runs on, rows come as they are produced (default)
     Streaming,
-    /// A SELECT reads what its sources hold now, closes all windows and ends
+    /// Reads its sources to their end, closes all windows and ends
     Batch,
 }
 
