@@ -14,15 +14,15 @@ use crate::format::OutputFormat;
 const EXAMPLES: &str = "\
 Examples:
   millstream -c 'SELECT 1 + 1'
-  millstream run pipeline.sql          ends by itself if all inputs end, else at Ctrl-C
+  millstream run pipeline.sql      ends when all inputs end, or at Ctrl-C
   millstream -f tables.sql -c 'SELECT * FROM bids LIMIT 10' --format ndjson
   millstream --mode batch --format csv -f report.sql > report.csv
   echo 'SHOW TABLES' | millstream -f tables.sql -f -
   millstream run --set parallelism=4 q5.sql
 
 How a script runs:
-  Statements run one after the other. A SELECT prints its rows as they come, until it ends.
-  INSERT INTO and CREATE SINK start pipelines; the end of the script waits for them all.
+  Statements run one after the other. A SELECT prints rows until it ends.
+  INSERT INTO and CREATE SINK start pipelines; the script's end waits for all.
   Rows go to standard output, everything else to standard error.
 
 Exit codes:
@@ -33,11 +33,12 @@ Exit codes:
   143  stopped by SIGTERM, gracefully
 
 Environment:
-  MILLSTREAM_LOG, RUST_LOG   what to log: error, warn (default), info, debug, trace,
-                             or filters such as info,millstream=debug
+  MILLSTREAM_LOG, RUST_LOG   error, warn (default), info, debug, trace, or
+                             filters such as info,millstream=debug
   NO_COLOR                   as --no-color
 
-The SQL dialect is described under docs/ in the source tree; SHOW ALL lists the settings.";
+The SQL dialect is described under docs/ in the source tree; the statement
+SHOW ALL lists the settings.";
 
 static VERSION: LazyLock<String> =
     LazyLock::new(|| format!("{} (DataFusion {})", env!("CARGO_PKG_VERSION"), datafusion::DATAFUSION_VERSION));
