@@ -143,9 +143,7 @@ impl FileLane {
 
     fn close_current(&mut self) {
         if let Some((entry, open)) = self.current.take() {
-            let bytes = std::fs::metadata(&entry.path).map_or(0, |metadata| metadata.len());
-            drop(open);
-            self.finished.insert(entry.path, bytes);
+            self.finished.insert(entry.path, open.bytes_seen());
         }
     }
 

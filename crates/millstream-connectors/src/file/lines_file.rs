@@ -90,6 +90,11 @@ impl LinesFile {
         (self.at, self.line, self.fingerprint.text())
     }
 
+    /// Bytes read from the file, used or not.
+    pub(super) fn bytes_seen(&self) -> u64 {
+        self.read
+    }
+
     /// Up to `rows_max` rows.
     pub(super) fn next(&mut self, rows_max: usize) -> Result<FileStep> {
         let mut skipped = 0;

@@ -88,4 +88,12 @@ impl OpenFile {
             Self::Parquet(file) => file.progress(),
         }
     }
+
+    /// Bytes of the file that were seen: it must stay this long once it is done with.
+    pub(super) fn bytes_seen(&self) -> u64 {
+        match self {
+            Self::Lines(file) => file.bytes_seen(),
+            Self::Parquet(file) => file.bytes_seen(),
+        }
+    }
 }

@@ -14,6 +14,7 @@ pub(super) struct RowsFile {
     rows: ParquetRows,
     row: u64,
     check: String,
+    length: u64,
 }
 
 impl RowsFile {
@@ -29,12 +30,17 @@ impl RowsFile {
         let parquet = ParquetFile::open(file, &path.display().to_string())?;
         let row = start.map_or(0, |start| start.at);
         let rows = parquet.read(project(&wanted.columns, &wanted.projection)?, row)?;
-        Ok(Self { rows, row, check })
+        Ok(Self { rows, row, check, length })
     }
 
     /// Rows done with, fingerprint.
     pub(super) fn progress(&self) -> (u64, u64, String) {
         (self.row, 0, self.check.clone())
+    }
+
+    /// Length of the file.
+    pub(super) fn bytes_seen(&self) -> u64 {
+        self.length
     }
 
     /// Up to `rows_max` rows.

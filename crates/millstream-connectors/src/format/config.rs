@@ -1,6 +1,6 @@
 //! The options of formats, typed.
 
-use crate::error::Result;
+use crate::error::{ConnectorError, Result};
 use crate::options::{ConfigReader, OptionSpec, did_you_mean};
 
 /// Options that every connector with a `format` accepts.
@@ -133,11 +133,20 @@ impl CsvOptions {
             Some(true) => None,
             _ => Some(config.byte("csv.quote-character")?.unwrap_or(b'"')),
         };
+        let delimiter = config.byte("csv.field-delimiter")?.unwrap_or(b',');
+        // Escaping a quote by a quote is what doubling it means anyway.
+        let escape = config.byte("csv.escape-character")?.filter(|escape| Some(*escape) != quote);
+        if Some(delimiter) == quote || Some(delimiter) == escape {
+            return Err(ConnectorError::config(format!(
+                "option 'csv.field-delimiter' is also the quote or escape character: '{}'",
+                char::from(delimiter)
+            )));
+        }
         Ok(Self {
             header,
-            delimiter: config.byte("csv.field-delimiter")?.unwrap_or(b','),
+            delimiter,
             quote,
-            escape: config.byte("csv.escape-character")?,
+            escape,
             null_literal: config.text("csv.null-literal").map(str::to_owned),
             comment: config.bool("csv.allow-comments")?.unwrap_or(false).then_some(b'#'),
         })

@@ -22,8 +22,6 @@ pub struct CsvDecoder {
     projection: Vec<usize>,
     /// The projected columns as declared.
     schema: SchemaRef,
-    decoder: Option<Decoder>,
-    capacity: usize,
 }
 
 impl CsvDecoder {
@@ -42,7 +40,7 @@ impl CsvDecoder {
         };
         let projection: Vec<usize> = projection.iter().map(|idx| fields.index_of(columns.field(*idx).name()).unwrap_or_default()).collect();
         let schema = project(&fields, &projection)?;
-        Ok(Self { format: arrow_csv(options)?, fields, projection, schema, decoder: None, capacity: 0 })
+        Ok(Self { format: arrow_csv(options)?, fields, projection, schema })
     }
 
     fn build(&self, schema: SchemaRef, projection: Vec<usize>, capacity: usize) -> Decoder {
@@ -54,8 +52,8 @@ impl CsvDecoder {
         let all: Vec<FieldRef> =
             self.fields.fields().iter().map(|field| Arc::new(Field::new(field.name(), DataType::Utf8, true))).collect();
         let count = all.len();
-        let mut decoder = self.build(Arc::new(Schema::new(all)), (0..count).collect(), 2);
-        let batch = feed(&mut decoder, line, 1, 2).map_err(|error| field_count_message(&error, count))?;
+        let decoder = self.build(Arc::new(Schema::new(all)), (0..count).collect(), 2);
+        let batch = feed_one(decoder, line).map_err(|error| field_count_message(&error, count))?;
         let text = |idx: usize| {
             let column = batch.column(idx).as_string::<i32>();
             column.is_valid(0).then(|| column.value(0).to_owned())
@@ -64,21 +62,31 @@ impl CsvDecoder {
     }
 
     fn decodes(&self, column: usize, line: &[u8]) -> bool {
-        let mut decoder = self.build(self.fields.clone(), vec![self.projection[column]], 2);
-        feed(&mut decoder, line, 1, 2).is_ok()
+        feed_one(self.build(self.fields.clone(), vec![self.projection[column]], 2), line).is_ok()
     }
 }
 
 impl RecordsDecoder for CsvDecoder {
     fn decode(&mut self, bytes: &[u8], records: &[Range<usize>]) -> Result<RecordBatch, Undecodable> {
-        let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(RecordBatch::new_empty(self.schema.clone())) };
-        // One more than needed, so that a record that is really two is noticed.
-        if self.capacity <= records.len() || self.decoder.is_none() {
-            self.capacity = (records.len() + 1).next_power_of_two().max(64);
-            self.decoder = Some(self.build(self.fields.clone(), self.projection.clone(), self.capacity));
+        let (Some(first), Some(last)) = (records.first(), records.last()) else {
+            return Ok(RecordBatch::new_empty(self.schema.clone()));
+        };
+        // The reader joins the fields before it checks their text, so that half a character at the end of one field and the other
+        // half at the start of the next would pass as text in no field: it must be seen here that there is none.
+        if let Err(error) = std::str::from_utf8(&bytes[first.start..last.end]) {
+            let at = first.start + error.valid_up_to();
+            return Err(Undecodable { at: Some(records.partition_point(|record| record.end <= at)) });
         }
-        let decoder = self.decoder.as_mut().ok_or(Undecodable { at: None })?;
-        let batch = feed(decoder, &bytes[first.start..last.end], records.len(), self.capacity).map_err(|_| Undecodable { at: None })?;
+        // A new one each time: a reader that stopped inside a record keeps that state over a flush, and loses the bytes.
+        let capacity = records.len() + 1;
+        let mut decoder = self.build(self.fields.clone(), self.projection.clone(), capacity);
+        for (idx, record) in records.iter().enumerate() {
+            let whole = feed(&mut decoder, &bytes[record.clone()]).is_ok() && capacity - decoder.capacity() == idx + 1;
+            if !whole {
+                return Err(Undecodable { at: Some(idx) });
+            }
+        }
+        let Ok(Some(batch)) = decoder.flush() else { return Err(Undecodable { at: None }) };
         let options = RecordBatchOptions::new().with_row_count(Some(records.len()));
         RecordBatch::try_new_with_options(self.schema.clone(), batch.columns().to_vec(), &options).map_err(|_| Undecodable { at: None })
     }
@@ -104,10 +112,7 @@ impl RecordsDecoder for CsvDecoder {
         "it does not decode".to_owned()
     }
 
-    fn reset(&mut self) {
-        self.decoder = None;
-        self.capacity = 0;
-    }
+    fn reset(&mut self) {}
 }
 
 fn is_in_range(text: &str, data_type: &DataType) -> bool {
@@ -122,24 +127,33 @@ fn is_in_range(text: &str, data_type: &DataType) -> bool {
     parsed.is_ok_and(|time| super::lines::time_is_sane(in_unit(time), unit))
 }
 
-/// Feeds whole records; there must be exactly `count` of them.
-fn feed(decoder: &mut Decoder, mut bytes: &[u8], count: usize, capacity: usize) -> Result<RecordBatch, String> {
-    while !bytes.is_empty() && decoder.capacity() > 0 {
-        let fed = decoder.decode(bytes).map_err(|error| error.to_string())?;
-        if fed == 0 {
-            break;
+/// Feeds one record. The reader knows only `\n` as its end (else a lone `\r` would make two records of one), so the `\r` of `\r\n`
+/// is left out.
+fn feed(decoder: &mut Decoder, record: &[u8]) -> Result<(), arrow::error::ArrowError> {
+    let (content, end): (&[u8], &[u8]) = match record.strip_suffix(b"\r\n") {
+        Some(content) => (content, b"\n"),
+        None => (record, b""),
+    };
+    for mut bytes in [content, end] {
+        while !bytes.is_empty() {
+            let fed = decoder.decode(bytes)?;
+            if fed == 0 {
+                return Err(arrow::error::ArrowError::CsvError("more than one record".to_owned()));
+            }
+            bytes = &bytes[fed..];
         }
-        bytes = &bytes[fed..];
     }
-    let found = capacity - decoder.capacity();
-    if found != count || !bytes.is_empty() {
-        return Err("quote".to_owned());
+    Ok(())
+}
+
+/// Decodes one record on its own.
+fn feed_one(mut decoder: Decoder, record: &[u8]) -> Result<RecordBatch, String> {
+    let before = decoder.capacity();
+    feed(&mut decoder, record).map_err(|error| error.to_string())?;
+    if before - decoder.capacity() != 1 {
+        return Err(String::new());
     }
-    match decoder.flush() {
-        Ok(Some(batch)) => Ok(batch),
-        Ok(None) => Err("quote".to_owned()),
-        Err(error) => Err(error.to_string()),
-    }
+    decoder.flush().map_err(|error| error.to_string())?.ok_or_else(String::new)
 }
 
 /// From the reader's `incorrect number of fields for line 1, expected 3 got 2`.
@@ -153,7 +167,7 @@ fn field_count_message(error: &str, expected: usize) -> String {
 }
 
 fn arrow_csv(options: &CsvOptions) -> Result<ArrowCsv> {
-    let mut format = ArrowCsv::default().with_header(false).with_delimiter(options.delimiter);
+    let mut format = ArrowCsv::default().with_header(false).with_terminator(b'\n').with_delimiter(options.delimiter);
     // Without quoting: a byte that cannot occur in UTF-8 text.
     format = format.with_quote(options.quote.unwrap_or(0xff));
     if let Some(escape) = options.escape {

@@ -58,7 +58,7 @@ fn misunderstandings_are_told() {
     assert_eq!(refused(&[("fields.n.min", "2"), ("fields.n.max", "1")], "n INT"), "option 'fields.n.min' is above the maximum: 2 > 1");
     assert_eq!(
         refused(&[("rows_per_second", "2")], "n INT").split(" (hint: did you mean 'rows-per-second'?").next().unwrap(),
-        "connector 'datagen' has no option 'rows_per_second': got 'rows_per_second' = '2'"
+        "connector 'datagen' has no option 'rows_per_second'"
     );
     assert_eq!(refused(&[("fields.n.null-rate", "0.5")], "n INT NOT NULL"), "option 'fields.n.null-rate' is set: column is NOT NULL");
 }

@@ -127,6 +127,19 @@ async fn csv_options() {
     assert_eq!(all.rows(), ["1|\"x", "2|y\""]);
 }
 
+#[tokio::test]
+async fn half_a_character_in_each_of_two_fields_is_no_text() {
+    let all = read_bytes("a.csv", b"a,b\n\xc3,\xa9\nc,\xc3\xa9\n", "x TEXT, y TEXT", &[("header", "false")]).await.unwrap();
+    assert_eq!(all.rows(), ["a|b", "c|é"]);
+    assert_eq!(all.rejections(), ["a.csv line 2: invalid UTF-8 at byte 0: 0xc3"]);
+}
+
+#[tokio::test]
+async fn a_carriage_return_inside_a_line_ends_no_record() {
+    let all = read_bytes("a.csv", b"a\rb\n1\r\"open\nc\r\n", "x TEXT", &[("header", "false")]).await.unwrap();
+    assert_eq!(all.rows(), ["a\rb", "1\r\"open", "c"]);
+}
+
 /// Every line of the input is exactly one row, one rejected row, or blank; and no bytes at all make anything panic.
 fn no_line_is_lost(format: Format, bytes: &[u8]) -> Result<(), TestCaseError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
