@@ -77,12 +77,9 @@ pub struct EpochScan {
 }
 
 impl EpochScan {
-    /// A scan of `leaf`, whose batches have `schema`, over `partitions` partitions. `label` is what EXPLAIN shows.
-    pub fn try_new(leaf: LeafId, label: String, schema: &SchemaRef, projection: Option<Vec<usize>>, partitions: usize) -> Result<Self> {
-        let schema = match &projection {
-            Some(columns) => Arc::new(schema.project(columns)?),
-            None => Arc::clone(schema),
-        };
+    /// A scan of columns `projection` of `leaf`'s batches (`None`: all), which then have `schema`, over `partitions` partitions.
+    /// `label` is what EXPLAIN shows.
+    pub fn try_new(leaf: LeafId, label: String, schema: SchemaRef, projection: Option<Vec<usize>>, partitions: usize) -> Result<Self> {
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema),
             Partitioning::UnknownPartitioning(partitions.max(1)),

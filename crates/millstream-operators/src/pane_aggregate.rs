@@ -43,8 +43,14 @@ const RELEASE_ROWS_MIN: usize = 8192;
 pub enum TimeSource {
     /// A timestamp column; the window spec says which windows hold it.
     EventTime(usize),
-    /// A `window_start` column: the row belongs to just that window (rows were assigned earlier in the stage).
-    WindowStart(usize),
+    /// A window column: the row belongs to just the window that starts at its value plus `to_start_ms` (rows were assigned
+    /// earlier in the stage).
+    Assigned {
+        /// The window column.
+        column: usize,
+        /// Added to its value, in milliseconds.
+        to_start_ms: i64,
+    },
     /// None: the global window.
     Nothing,
 }
@@ -143,18 +149,26 @@ impl PaneAggregate {
         &self.spec
     }
 
-    /// The pane that holds `time` (a row's event time, or its window's start).
+    /// The pane that holds a row with `time` in its time column.
     fn pane_of(&self, time: i64) -> Window {
-        match (self.spec.time, self.spec.window.size_ms()) {
-            (TimeSource::WindowStart(_), Some(size)) => Window { start: time, end: time + size },
+        match self.spec.time {
+            TimeSource::Assigned { to_start_ms, .. } => self.pane_starting(time + to_start_ms),
             _ => self.spec.window.pane_of(time),
+        }
+    }
+
+    /// The pane that starts at `start`.
+    fn pane_starting(&self, start: i64) -> Window {
+        match (self.spec.time, self.spec.window.size_ms()) {
+            (TimeSource::Assigned { .. }, Some(size)) => Window { start, end: start + size },
+            _ => self.spec.window.pane_of(start),
         }
     }
 
     /// The watermark that makes rows of the pane late.
     fn last_end(&self, pane: Window) -> i64 {
         match self.spec.time {
-            TimeSource::WindowStart(_) => pane.end,
+            TimeSource::Assigned { .. } => pane.end,
             _ => self.spec.window.last_end(pane),
         }
     }
@@ -250,7 +264,7 @@ impl PaneAggregate {
     fn release_panes(&self, shared: &mut Shared, watermark: Watermark, out: &mut Vec<RecordBatch>) -> Result<u64> {
         let mut windows = 0;
         for start in self.pane_starts(shared) {
-            let window = self.pane_of(start);
+            let window = self.pane_starting(start);
             if window.end > watermark.as_ms() {
                 break;
             }
@@ -278,7 +292,7 @@ impl PaneAggregate {
         let spec = self.spec.window;
         let before = shared.watermark.as_ms();
         for start in self.pane_starts(shared) {
-            if self.pane_of(start).end > watermark.as_ms() {
+            if self.pane_starting(start).end > watermark.as_ms() {
                 break;
             }
             for table in self.take_pane(shared, start)? {
@@ -334,7 +348,7 @@ impl StatefulOperator for PaneAggregate {
         let mut partition = self.partitions[partition].lock();
         partition.metrics.rows_in += batch.num_rows() as u64;
         let time = match self.spec.time {
-            TimeSource::EventTime(column) | TimeSource::WindowStart(column) => column,
+            TimeSource::EventTime(column) | TimeSource::Assigned { column, .. } => column,
             TimeSource::Nothing => {
                 let pane = self.pane_of(0);
                 return self.update_pane(&mut partition, pane, &evaluate(&self.spec, batch)?);
@@ -375,7 +389,7 @@ impl StatefulOperator for PaneAggregate {
         let mut add = |pane: Window| {
             let last = self.last_end(pane);
             let mut end = match self.spec.time {
-                TimeSource::WindowStart(_) => pane.end,
+                TimeSource::Assigned { .. } => pane.end,
                 _ => self.spec.window.first_end(pane),
             };
             if end <= after {
@@ -389,7 +403,7 @@ impl StatefulOperator for PaneAggregate {
             }
         };
         // Panes in order of start have their windows in order of end: the first n panes decide.
-        self.pane_starts(&shared).into_iter().take(n).for_each(|start| add(self.pane_of(start)));
+        self.pane_starts(&shared).into_iter().take(n).for_each(|start| add(self.pane_starting(start)));
         if let Some(tree) = &shared.tree {
             tree.ordinals().take(n).for_each(|ordinal| add(self.spec.window.pane_at(ordinal)));
         }

@@ -122,11 +122,7 @@ impl WindowSpec {
         };
         let base = floor_to(time_ms - offset, slide) + offset;
         let cut = size % slide;
-        if time_ms < base + cut {
-            Window { start: base, end: base + cut }
-        } else {
-            Window { start: base + cut, end: base + slide }
-        }
+        if time_ms < base + cut { Window { start: base, end: base + cut } } else { Window { start: base + cut, end: base + slide } }
     }
 
     /// Number of panes in a window: 1 for TUMBLE, size ÷ slide where that divides, else twice the slides plus one.
@@ -150,9 +146,7 @@ impl WindowSpec {
         match self.parts() {
             None => Window { start: i64::MIN, end: i64::MAX },
             Some((slide, size, offset)) if size % slide == 0 => self.pane_of(ordinal * slide + offset),
-            Some((slide, size, offset)) => {
-                self.pane_of(ordinal.div_euclid(2) * slide + offset + ordinal.rem_euclid(2) * (size % slide))
-            }
+            Some((slide, size, offset)) => self.pane_of(ordinal.div_euclid(2) * slide + offset + ordinal.rem_euclid(2) * (size % slide)),
         }
     }
 

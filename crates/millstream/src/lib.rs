@@ -1,3 +1,43 @@
-//! The Millstream engine: sessions, pipelines, the crank.
+//! Millstream: continuous SQL over streams, on Arrow and DataFusion.
+//!
+//! ```
+//! # #[tokio::main] async fn main() -> Result<(), millstream::Error> {
+//! use millstream::Engine;
+//!
+//! let engine = Engine::builder().build().await?;
+//! let session = engine.session();
+//! session.execute("CREATE TABLE bids WITH ('connector' = 'nexmark', 'table' = 'bid', 'events' = '100000')").await?;
+//! let windows = session.query(
+//!     "SELECT window_start, count(*) AS bids
+//!      FROM TUMBLE(bids, date_time, INTERVAL '1 second') GROUP BY window_start",
+//! ).await?.collect().await?;
+//! # assert!(windows.iter().map(|batch| batch.num_rows()).sum::<usize>() > 5);
+//! # Ok(()) }
+//! ```
+//!
+//! An [`Engine`] holds what exists (streams, views, functions) and runs pipelines; a [`Session`] executes SQL with its own
+//! settings; a [`Query`] gives the rows of one SELECT as they come; an INSERT runs on as a pipeline with a [`PipelineHandle`].
+//!
+//! How to read the code: `engine` and `session` (the API), `catalog` (what exists), `planning` (SQL to pipeline), `input` (lanes
+//! in, epochs out), `pipeline` (the crank).
 
+mod catalog;
+mod context;
+mod engine;
+mod error;
 pub mod input;
+mod pipeline;
+mod planning;
+mod query;
+mod session;
+mod settings;
+
+pub use engine::{Engine, EngineBuilder};
+pub use error::{Error, ErrorKind, Result};
+pub use millstream_connectors as connectors;
+pub use millstream_sql::parse::ParsedStatement;
+pub use millstream_time::{Clock, SystemClock};
+pub use pipeline::{PipelineHandle, PipelineState, PipelineStatus};
+pub use query::{Outcome, Query};
+pub use session::Session;
+pub use settings::{ExecutionMode, Settings};

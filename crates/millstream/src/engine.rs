@@ -1,0 +1,233 @@
+//! The engine: what exists and what runs.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::datasource::TableProvider;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+use datafusion::prelude::SessionContext;
+use millstream_connectors::{Connector, ConnectorRegistry};
+use millstream_time::{Clock, SystemClock};
+use parking_lot::{Mutex, RwLock};
+
+use crate::catalog::{Catalog, Object};
+use crate::context::new_context;
+use crate::error::{Error, Result};
+use crate::pipeline::{PipelineHandle, PipelineStatus};
+use crate::session::Session;
+use crate::settings::Settings;
+
+/// Ended pipelines of which the engine remembers the figures.
+const ENDED_PIPELINES_MAX: usize = 100;
+
+/// Runs continuous queries. Cheap to clone; must live inside a tokio runtime with more than one thread or the current one free.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) inner: Arc<EngineInner>,
+}
+
+pub(crate) struct EngineInner {
+    pub(crate) context: SessionContext,
+    pub(crate) catalog: RwLock<Catalog>,
+    pub(crate) connectors: ConnectorRegistry,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: Settings,
+    pub(crate) pipelines: Mutex<Pipelines>,
+}
+
+/// Pipelines by name, and the next free number.
+#[derive(Default)]
+pub(crate) struct Pipelines {
+    by_name: BTreeMap<String, PipelineHandle>,
+    started: u64,
+}
+
+impl Pipelines {
+    /// A name for an unnamed pipeline.
+    pub(crate) fn next_name(&mut self, word: &str) -> String {
+        self.started += 1;
+        format!("{word}_{}", self.started)
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&PipelineHandle> {
+        self.by_name.get(name)
+    }
+
+    pub(crate) fn add(&mut self, handle: PipelineHandle) {
+        let ended: Vec<String> =
+            self.by_name.iter().filter(|(_, handle)| handle.status().state.is_final()).map(|(name, _)| name.clone()).collect();
+        if ended.len() > ENDED_PIPELINES_MAX
+            && let Some(first) = ended.first()
+        {
+            self.by_name.remove(first);
+        }
+        self.by_name.insert(handle.name(), handle);
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) -> Option<PipelineHandle> {
+        self.by_name.remove(name)
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("objects", &self.inner.catalog.read().names()).finish_non_exhaustive()
+    }
+}
+
+/// Collects what an engine is made of.
+#[derive(Debug, Default)]
+pub struct EngineBuilder {
+    settings: Settings,
+    connectors: ConnectorRegistry,
+    clock: Option<Arc<dyn Clock>>,
+    functions: Vec<ScalarUDF>,
+    aggregates: Vec<AggregateUDF>,
+    tables: Vec<(String, Arc<dyn TableProvider>)>,
+}
+
+impl EngineBuilder {
+    /// Settings that sessions start with.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// A scalar function of the program.
+    #[must_use]
+    pub fn with_udf(mut self, function: ScalarUDF) -> Self {
+        self.functions.push(function);
+        self
+    }
+
+    /// An aggregate function of the program. Without a native groups accumulator it runs on a slower path.
+    #[must_use]
+    pub fn with_udaf(mut self, function: AggregateUDF) -> Self {
+        self.aggregates.push(function);
+        self
+    }
+
+    /// A table of the program: bounded, read once per query.
+    #[must_use]
+    pub fn with_table(mut self, name: impl Into<String>, table: Arc<dyn TableProvider>) -> Self {
+        self.tables.push((name.into(), table));
+        self
+    }
+
+    /// A connector of the program, for `WITH ('connector' = '…')`.
+    #[must_use]
+    pub fn with_connector(mut self, connector: Arc<dyn Connector>) -> Self {
+        self.connectors.register(connector);
+        self
+    }
+
+    /// Another clock than the machine's (tests).
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// The engine.
+    ///
+    /// # Errors
+    /// A table whose name is taken.
+    pub async fn build(self) -> Result<Engine> {
+        let context = new_context(self.settings.parallelism);
+        for function in self.functions {
+            context.register_udf(function);
+        }
+        for function in self.aggregates {
+            context.register_udaf(function);
+        }
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::default()));
+        let inner = EngineInner {
+            context,
+            catalog: RwLock::new(Catalog::default()),
+            connectors: self.connectors,
+            clock,
+            settings: self.settings,
+            pipelines: Mutex::new(Pipelines::default()),
+        };
+        let engine = Engine { inner: Arc::new(inner) };
+        for (name, table) in self.tables {
+            engine.register_table(&name, table)?;
+        }
+        Ok(engine)
+    }
+}
+
+impl Engine {
+    /// A builder with the built-in connectors and default settings.
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder::default()
+    }
+
+    /// A session with the engine's settings.
+    pub fn session(&self) -> Session {
+        Session::new(self.clone())
+    }
+
+    /// Registers a scalar function.
+    pub fn register_udf(&self, function: ScalarUDF) {
+        self.inner.context.register_udf(function);
+    }
+
+    /// Registers an aggregate function.
+    pub fn register_udaf(&self, function: AggregateUDF) {
+        self.inner.context.register_udaf(function);
+    }
+
+    /// Registers a bounded table of the program.
+    ///
+    /// # Errors
+    /// The name is taken.
+    pub fn register_table(&self, name: &str, table: Arc<dyn TableProvider>) -> Result<()> {
+        let mut catalog = self.inner.catalog.write();
+        if let Some(object) = catalog.get(name) {
+            return Err(Error::user("42P07", format!("{} {name} exists already", object.word())));
+        }
+        self.inner.context.register_table(bare(name), table).map_err(|error| Error::running(&error))?;
+        catalog.insert(name.to_owned(), Object::Table);
+        Ok(())
+    }
+
+    /// Figures of all pipelines, running and recently ended.
+    pub fn pipelines(&self) -> Vec<PipelineStatus> {
+        self.inner.pipelines.lock().by_name.values().map(PipelineHandle::status).collect()
+    }
+
+    /// Waits until every pipeline has ended.
+    ///
+    /// # Errors
+    /// The first failure, after all have ended.
+    pub async fn wait(&self) -> Result<()> {
+        let mut first = Ok(());
+        for handle in self.handles() {
+            let ended = handle.wait().await;
+            first = first.and(ended);
+        }
+        first
+    }
+
+    /// Stops every pipeline gracefully and waits.
+    pub async fn shutdown(&self) {
+        let handles = self.handles();
+        handles.iter().for_each(PipelineHandle::request_stop);
+        for handle in handles {
+            // Its failure stays in its status.
+            let _ = handle.wait().await;
+        }
+    }
+
+    fn handles(&self) -> Vec<PipelineHandle> {
+        self.inner.pipelines.lock().by_name.values().cloned().collect()
+    }
+}
+
+/// A table reference that is not parsed for dots or case.
+pub(crate) fn bare(name: &str) -> datafusion::common::TableReference {
+    datafusion::common::TableReference::bare(name)
+}

@@ -1,0 +1,129 @@
+//! The error of the public API.
+
+use std::fmt;
+
+use datafusion::error::DataFusionError;
+use millstream_connectors::ConnectorError;
+use millstream_sql::error::{SqlError, SqlErrorKind};
+
+use crate::input::InputError;
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Who must act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The SQL or an option must be changed.
+    User,
+    /// The data must be changed, or the table's `bad_rows` option.
+    Data,
+    /// The outside failed; trying again may help.
+    Outside,
+    /// A bug in Millstream.
+    Internal,
+}
+
+/// Anything that goes wrong. [`Display`](fmt::Display) gives a sentence, the place in the SQL with a caret where it is known,
+/// and a hint.
+#[derive(Clone)]
+pub struct Error {
+    kind: ErrorKind,
+    sqlstate: &'static str,
+    message: String,
+}
+
+impl Error {
+    /// An error that the user can fix.
+    pub fn user(sqlstate: &'static str, message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::User, sqlstate, message: message.into() }
+    }
+
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Internal, sqlstate: "XX000", message: format!("{} (this is a bug in Millstream)", message.into()) }
+    }
+
+    /// Who must act.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The SQLSTATE that the Postgres wire reports.
+    pub fn sqlstate(&self) -> &'static str {
+        self.sqlstate
+    }
+
+    /// An error of planning `sql`, in the words of SQL.
+    pub(crate) fn planning(error: &DataFusionError, sql: &str, tables: &[String]) -> Self {
+        SqlError::from_datafusion(error, sql, tables).into()
+    }
+
+    /// An error of running a query.
+    pub(crate) fn running(error: &DataFusionError) -> Self {
+        let (kind, sqlstate) = match error.find_root() {
+            DataFusionError::ArrowError(arrow, _) => match arrow.as_ref() {
+                datafusion::arrow::error::ArrowError::DivideByZero => (ErrorKind::Data, "22012"),
+                datafusion::arrow::error::ArrowError::CastError(_) | datafusion::arrow::error::ArrowError::ParseError(_) => {
+                    (ErrorKind::Data, "22P02")
+                }
+                datafusion::arrow::error::ArrowError::ArithmeticOverflow(_) => (ErrorKind::Data, "22003"),
+                _ => (ErrorKind::Data, "22000"),
+            },
+            DataFusionError::ResourcesExhausted(_) => (ErrorKind::Outside, "53200"),
+            DataFusionError::Internal(_) => (ErrorKind::Internal, "XX000"),
+            _ => (ErrorKind::Data, "22000"),
+        };
+        let message = error.find_root().strip_backtrace();
+        let message = ["Execution error: ", "Arrow error: ", "Error during planning: "]
+            .iter()
+            .find_map(|prefix| message.strip_prefix(prefix))
+            .unwrap_or(&message)
+            .to_owned();
+        Self { kind, sqlstate, message }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.message, self.sqlstate)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<SqlError> for Error {
+    fn from(error: SqlError) -> Self {
+        let kind = if error.kind() == SqlErrorKind::Internal { ErrorKind::Internal } else { ErrorKind::User };
+        Self { kind, sqlstate: error.sqlstate(), message: error.to_string() }
+    }
+}
+
+impl From<ConnectorError> for Error {
+    fn from(error: ConnectorError) -> Self {
+        let (kind, sqlstate) = match &error {
+            ConnectorError::Config(_) => (ErrorKind::User, "22023"),
+            ConnectorError::Data(_) => (ErrorKind::Data, "22000"),
+            _ => (ErrorKind::Outside, "58030"),
+        };
+        Self { kind, sqlstate, message: error.to_string() }
+    }
+}
+
+impl From<InputError> for Error {
+    fn from(error: InputError) -> Self {
+        let (kind, sqlstate) = match &error {
+            InputError::Connector { source: ConnectorError::Config(_), .. } | InputError::Config { .. } => (ErrorKind::User, "22023"),
+            InputError::BadRow { .. } | InputError::Watermark { .. } => (ErrorKind::Data, "22P02"),
+            InputError::Connector { .. } => (ErrorKind::Outside, "58030"),
+            _ => (ErrorKind::Internal, "XX000"),
+        };
+        Self { kind, sqlstate, message: error.to_string() }
+    }
+}

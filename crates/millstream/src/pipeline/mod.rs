@@ -1,0 +1,18 @@
+//! Continuous queries: what one is made of, the crank that turns it, and the handle a program holds.
+//!
+//! ```text
+//! start ── inputs ──▶ crank ── epoch ──▶ plan (stages, operators) ── rows ──▶ output
+//!                       │                                                     └─ a query's channel, or a sink
+//!                       └── status: figures for people; stop: ends it gracefully
+//! ```
+
+mod columns;
+mod crank;
+mod output;
+mod plan;
+mod start;
+mod status;
+
+pub(crate) use output::Output;
+pub(crate) use start::{PipelineSpec, start};
+pub use status::{PipelineHandle, PipelineState, PipelineStatus};

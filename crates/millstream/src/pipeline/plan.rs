@@ -1,0 +1,258 @@
+//! One pipeline's stages and operators, and how an epoch runs through them.
+//!
+//! A *step* is: every stage with input runs in order and feeds its operator, the operator advances to the step's watermark, and
+//! what it releases is the input of later stages. An epoch's rows enter in its first step; if the watermark lets go more windows
+//! than `epoch_windows_max`, further steps without input follow, so that memory stays bounded.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::common::Result;
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::execution_plan::reset_plan_states;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use futures::StreamExt;
+use millstream_operators::operator::OperatorSnapshot;
+use millstream_operators::{EpochInputs, EpochScan, LeafId, OperatorMetrics, StatefulOperator};
+use millstream_sql::logical::PipelinePlan;
+use millstream_sql::logical::label::TimeDomain;
+use millstream_sql::physical::PhysicalPipeline;
+use millstream_time::Watermark;
+use tokio::task::JoinSet;
+
+/// Stages and operators, ready to run.
+#[derive(Debug)]
+pub(super) struct EpochPlan {
+    stages: Vec<RunningStage>,
+    operators: Vec<RunningOperator>,
+    tables: Vec<Vec<RecordBatch>>,
+    inputs: Arc<EpochInputs>,
+    context: Arc<TaskContext>,
+    windows_max: usize,
+}
+
+#[derive(Debug)]
+struct RunningStage {
+    plan: Arc<dyn ExecutionPlan>,
+    inputs: BTreeSet<LeafId>,
+    /// Its partitions do not exchange rows, so one without input need not run.
+    partitions_apart: bool,
+}
+
+#[derive(Debug)]
+struct RunningOperator {
+    operator: Arc<dyn StatefulOperator>,
+    domain: TimeDomain,
+    sources: BTreeSet<usize>,
+}
+
+/// How far time has come: per source, and by the epoch clock.
+#[derive(Clone, Debug)]
+pub(super) struct Times {
+    pub(super) watermarks: Vec<Watermark>,
+    pub(super) clock: Watermark,
+}
+
+/// What a step gave.
+#[derive(Debug, Default)]
+pub(super) struct StepOutput {
+    pub(super) batches: Vec<RecordBatch>,
+    /// Nothing further will ever come out (LIMIT).
+    pub(super) done: bool,
+    /// Every operator is where the epoch's times want it.
+    pub(super) caught_up: bool,
+}
+
+impl EpochPlan {
+    pub(super) fn new(pipeline: &PipelinePlan, physical: PhysicalPipeline, context: &TaskContext, windows_max: usize) -> Self {
+        let logical = pipeline.stages.iter().chain([&pipeline.result]);
+        let stages = physical.stages.into_iter().chain([physical.result]).zip(logical).map(|(stage, logical)| RunningStage {
+            partitions_apart: partitions_apart(&stage.plan),
+            plan: stage.plan,
+            inputs: logical.inputs.clone(),
+        });
+        let operators = physical.operators.into_iter().zip(&pipeline.operators).map(|(operator, plan)| RunningOperator {
+            operator,
+            domain: plan.domain,
+            sources: plan.watermark_sources.clone(),
+        });
+        let inputs = Arc::new(EpochInputs::default());
+        let config = context.session_config().clone().with_extension(Arc::clone(&inputs));
+        let context = Arc::new(TaskContext::new(
+            context.task_id(),
+            context.session_id(),
+            config,
+            context.scalar_functions().clone(),
+            context.higher_order_functions().clone(),
+            context.aggregate_functions().clone(),
+            context.window_functions().clone(),
+            context.runtime_env(),
+        ));
+        Self { stages: stages.collect(), operators: operators.collect(), tables: physical.tables, inputs, context, windows_max }
+    }
+
+    /// Runs a step. `rows` are the epoch's batches by source (empty in steps after the first).
+    pub(super) async fn step(&mut self, rows: Vec<Vec<RecordBatch>>, times: &Times) -> Result<StepOutput> {
+        let mut fed: BTreeSet<LeafId> = BTreeSet::new();
+        for (source, batches) in rows.into_iter().enumerate() {
+            if !batches.is_empty() {
+                fed.insert(LeafId::Source(source));
+            }
+            self.inputs.set(LeafId::Source(source), batches);
+        }
+        for (table, batches) in self.tables.iter().enumerate() {
+            self.inputs.set(LeafId::Table(table), batches.clone());
+        }
+        let (event_limit, clock_limit) = (self.step_limit(TimeDomain::Event), self.step_limit(TimeDomain::Processing));
+        let mut output = StepOutput { caught_up: true, ..StepOutput::default() };
+        for n in 0..self.operators.len() {
+            if !self.stages[n].inputs.is_disjoint(&fed) {
+                self.run_into_operator(n).await?;
+            }
+            let target = self.target(n, times);
+            let limit = if self.operators[n].domain == TimeDomain::Event { event_limit } else { clock_limit };
+            let to = target.min(limit);
+            output.caught_up &= to == target;
+            let released = self.operators[n].operator.advance(to)?;
+            let leaf = LeafId::Operator(n);
+            if released.windows > 0 {
+                fed.insert(leaf);
+            }
+            self.inputs.set(leaf, released.batches);
+            let feeds_result = self.stages.last().is_some_and(|result| result.inputs.len() == 1 && result.inputs.contains(&leaf));
+            output.done |= released.done && feeds_result;
+        }
+        if self.stages.last().is_some_and(|result| !result.inputs.is_disjoint(&fed)) {
+            output.batches = self.run_result().await?;
+        }
+        for leaf in fed {
+            self.inputs.set(leaf, Vec::new());
+        }
+        Ok(output)
+    }
+
+    /// Where operator `n` should be: the smallest watermark of its sources, or the epoch clock.
+    fn target(&self, n: usize, times: &Times) -> Watermark {
+        let operator = &self.operators[n];
+        let ended = |source: &usize| times.watermarks[*source] == Watermark::MAX;
+        if operator.domain == TimeDomain::Processing {
+            return if operator.sources.iter().all(ended) { Watermark::MAX } else { times.clock };
+        }
+        operator.sources.iter().map(|&source| times.watermarks[source]).min().unwrap_or(Watermark::MAX)
+    }
+
+    /// Watermark that lets no operator of the domain release more than `windows_max` windows.
+    fn step_limit(&self, domain: TimeDomain) -> Watermark {
+        let due = self.operators.iter().filter(|operator| operator.domain == domain);
+        // The n-th due window may also be the last one that waits: then nothing limits the step.
+        let limit = due.filter_map(|operator| {
+            let (last, next) = (operator.operator.nth_due(self.windows_max)?, operator.operator.nth_due(self.windows_max + 1)?);
+            (next > last).then_some(last)
+        });
+        limit.min().map_or(Watermark::MAX, Watermark::from_ms)
+    }
+
+    /// The earliest end of a window that waits for the epoch clock, in milliseconds since 1970.
+    pub(super) fn next_clock_due(&self) -> Option<i64> {
+        let by_clock = self.operators.iter().filter(|operator| operator.domain == TimeDomain::Processing);
+        by_clock.filter_map(|operator| operator.operator.nth_due(1)).min()
+    }
+
+    pub(super) fn metrics(&self) -> impl Iterator<Item = OperatorMetrics> {
+        self.operators.iter().map(|operator| operator.operator.metrics())
+    }
+
+    pub(super) fn snapshot(&self) -> Result<Vec<OperatorSnapshot>> {
+        self.operators.iter().map(|operator| operator.operator.snapshot()).collect()
+    }
+
+    pub(super) fn restore(&self, snapshots: &[OperatorSnapshot]) -> Result<()> {
+        self.operators.iter().zip(snapshots).try_for_each(|(operator, snapshot)| operator.operator.restore(snapshot))
+    }
+
+    async fn run_into_operator(&mut self, n: usize) -> Result<()> {
+        let plan = self.stages[n].fresh_plan()?;
+        let operator = Arc::clone(&self.operators[n].operator);
+        let partitions = self.stages[n].busy_partitions(&self.inputs);
+        if let [partition] = partitions[..] {
+            return feed(plan, partition, Arc::clone(&self.context), operator.as_ref()).await;
+        }
+        let mut tasks = JoinSet::new();
+        for partition in partitions {
+            let (plan, operator, context) = (Arc::clone(&plan), Arc::clone(&operator), Arc::clone(&self.context));
+            tasks.spawn(async move { feed(plan, partition, context, operator.as_ref()).await });
+        }
+        while let Some(done) = tasks.join_next().await {
+            done.map_err(|error| datafusion::common::DataFusionError::ExecutionJoin(Box::new(error)))??;
+        }
+        Ok(())
+    }
+
+    async fn run_result(&mut self) -> Result<Vec<RecordBatch>> {
+        let context = Arc::clone(&self.context);
+        let inputs = Arc::clone(&self.inputs);
+        let Some(stage) = self.stages.last_mut() else { return Ok(Vec::new()) };
+        let plan = stage.fresh_plan()?;
+        let mut all = Vec::new();
+        // Partitions are put out in order, so that an ordered result stays ordered.
+        let partitions = stage.busy_partitions(&inputs);
+        if let [partition] = partitions[..] {
+            collect_into(plan.execute(partition, context)?, &mut all).await?;
+            return Ok(all);
+        }
+        for batches in datafusion::physical_plan::collect_partitioned(plan, context).await? {
+            all.extend(batches.into_iter().filter(|batch| batch.num_rows() > 0));
+        }
+        Ok(all)
+    }
+}
+
+impl RunningStage {
+    /// The plan as if it had never run; earlier streams of it are gone by now.
+    fn fresh_plan(&mut self) -> Result<Arc<dyn ExecutionPlan>> {
+        self.plan = reset_plan_states(Arc::clone(&self.plan))?;
+        Ok(Arc::clone(&self.plan))
+    }
+
+    /// The partitions that have something to do.
+    fn busy_partitions(&self, inputs: &EpochInputs) -> Vec<usize> {
+        let partitions = self.plan.output_partitioning().partition_count();
+        if !self.partitions_apart || partitions == 1 {
+            return (0..partitions).collect();
+        }
+        let batches = |leaf: &LeafId| inputs.get(*leaf).map_or(0, |batches| batches.len());
+        let most = self.inputs.iter().map(batches).max().unwrap_or(0);
+        (0..partitions.min(most.max(1))).collect()
+    }
+}
+
+/// True if every node works partition by partition over leaves of sources only.
+fn partitions_apart(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let partitions = plan.output_partitioning().partition_count();
+    let same = |child: &&Arc<dyn ExecutionPlan>| child.output_partitioning().partition_count() == partitions;
+    let children = plan.children();
+    match children.as_slice() {
+        [] => plan.downcast_ref::<EpochScan>().is_some(),
+        [child] => !plan.name().contains("Repartition") && same(child) && partitions_apart(child),
+        _ => false,
+    }
+}
+
+async fn feed(plan: Arc<dyn ExecutionPlan>, partition: usize, context: Arc<TaskContext>, operator: &dyn StatefulOperator) -> Result<()> {
+    let mut stream = plan.execute(partition, context)?;
+    while let Some(batch) = stream.next().await {
+        operator.update(partition, &batch?)?;
+    }
+    Ok(())
+}
+
+async fn collect_into(mut stream: datafusion::execution::SendableRecordBatchStream, all: &mut Vec<RecordBatch>) -> Result<()> {
+    while let Some(batch) = stream.next().await {
+        let batch = batch?;
+        if batch.num_rows() > 0 {
+            all.push(batch);
+        }
+    }
+    Ok(())
+}

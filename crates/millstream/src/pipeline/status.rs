@@ -1,0 +1,166 @@
+//! What a pipeline tells about itself, and the handle to it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::error::{Error, Result};
+
+/// Where a pipeline is in its life.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub enum PipelineState {
+    /// Planned, its inputs are being opened.
+    Starting,
+    /// The crank turns.
+    Running,
+    /// All its inputs have ended, or its LIMIT is reached.
+    Finished,
+    /// It was asked to stop.
+    Stopped,
+    /// It failed; the message says why.
+    Failed(String),
+}
+
+impl PipelineState {
+    /// True once it will not change any more.
+    pub fn is_final(&self) -> bool {
+        !matches!(self, Self::Starting | Self::Running)
+    }
+}
+
+impl fmt::Display for PipelineState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Finished => "finished",
+            Self::Stopped => "stopped",
+            Self::Failed(_) => "failed",
+        })
+    }
+}
+
+/// Figures of a pipeline, as of its last epoch.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct PipelineStatus {
+    /// Its name.
+    pub name: String,
+    /// Where it is in its life.
+    pub state: PipelineState,
+    /// Epochs run.
+    pub epochs: u64,
+    /// Rows read.
+    pub rows_in: u64,
+    /// Rows put out.
+    pub rows_out: u64,
+    /// Bytes read.
+    pub bytes_in: u64,
+    /// Rows that did not decode.
+    pub rejected_rows: u64,
+    /// Where the last of them stood and why.
+    pub last_rejected: Option<String>,
+    /// Rows that came after all their windows had closed.
+    pub late_rows: u64,
+    /// Rows without an event time.
+    pub untimed_rows: u64,
+    /// Panes held.
+    pub open_windows: u64,
+    /// Bytes of state, about.
+    pub state_bytes: u64,
+    /// Smallest watermark of its sources, in milliseconds since 1970; `None` before the first row and after the end.
+    pub watermark_ms: Option<i64>,
+    /// The epoch clock.
+    pub clock_ms: i64,
+    /// Sources all of whose lanes are idle.
+    pub idle_sources: Vec<String>,
+    /// Restarts after failures.
+    pub restarts: u64,
+}
+
+impl PipelineStatus {
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            state: PipelineState::Starting,
+            epochs: 0,
+            rows_in: 0,
+            rows_out: 0,
+            bytes_in: 0,
+            rejected_rows: 0,
+            last_rejected: None,
+            late_rows: 0,
+            untimed_rows: 0,
+            open_windows: 0,
+            state_bytes: 0,
+            watermark_ms: None,
+            clock_ms: 0,
+            idle_sources: Vec::new(),
+            restarts: 0,
+        }
+    }
+}
+
+/// Shared between a pipeline's task and its handles.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(super) status: Mutex<PipelineStatus>,
+    pub(super) error: Mutex<Option<Error>>,
+    pub(super) ended: watch::Sender<bool>,
+    pub(super) stop: watch::Sender<bool>,
+}
+
+impl Shared {
+    pub(super) fn new(name: &str) -> Arc<Self> {
+        Arc::new(Self {
+            status: Mutex::new(PipelineStatus::new(name)),
+            error: Mutex::new(None),
+            ended: watch::Sender::new(false),
+            stop: watch::Sender::new(false),
+        })
+    }
+}
+
+/// A running (or ended) pipeline. Cheap to clone; dropping it does not stop the pipeline.
+#[derive(Clone, Debug)]
+pub struct PipelineHandle {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl PipelineHandle {
+    /// Its name.
+    pub fn name(&self) -> String {
+        self.shared.status.lock().name.clone()
+    }
+
+    /// Its figures.
+    pub fn status(&self) -> PipelineStatus {
+        self.shared.status.lock().clone()
+    }
+
+    /// Waits until it has ended; the error it failed with, if it did.
+    pub async fn wait(&self) -> Result<()> {
+        let mut ended = self.shared.ended.subscribe();
+        // The sender lives as long as this handle.
+        let _ = ended.wait_for(|ended| *ended).await;
+        match self.shared.error.lock().clone() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Asks it to stop gracefully and waits: what was put out is published, open windows are not.
+    pub async fn stop(&self) -> Result<()> {
+        self.request_stop();
+        self.wait().await
+    }
+
+    /// Asks it to stop, without waiting.
+    pub fn request_stop(&self) {
+        self.shared.stop.send_replace(true);
+    }
+}

@@ -1,0 +1,159 @@
+//! SQL text to a plan: either one that DataFusion runs and ends, or a pipeline.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::DFSchema;
+use datafusion::error::DataFusionError;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, cast, lit};
+use datafusion::sql::parser::Statement as DFStatement;
+use datafusion::sql::sqlparser::ast;
+use millstream_sql::logical::gates::insert_gates;
+use millstream_sql::logical::stages::cut;
+use millstream_sql::logical::{Flow, PipelinePlan, label::label};
+use millstream_sql::parse::{Emit, EmitMode, rewrite_windows};
+
+use crate::catalog::{ExpressionPlanner, Object, Stream};
+use crate::context::{EpochClock, clock_functions};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::settings::{ExecutionMode, Settings};
+
+/// A planned query.
+pub(crate) enum Planned {
+    /// No stream in it: DataFusion runs it.
+    Bounded(LogicalPlan),
+    /// A pipeline over streams.
+    Pipeline { plan: PipelinePlan, streams: Vec<Arc<Stream>> },
+}
+
+/// Plans for one statement; `sql` is for messages.
+pub(crate) struct Planner<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) settings: &'a Settings,
+    pub(crate) sql: &'a str,
+    pub(crate) state: SessionState,
+    pub(crate) epoch_clock: EpochClock,
+}
+
+impl<'a> Planner<'a> {
+    pub(crate) fn new(engine: &'a Engine, settings: &'a Settings, sql: &'a str) -> Self {
+        let epoch_clock = EpochClock::default();
+        epoch_clock.set(engine.inner.clock.now());
+        let mut state = engine.inner.context.state();
+        state.config_mut().options_mut().execution.target_partitions = settings.parallelism;
+        for function in clock_functions(&epoch_clock) {
+            use datafusion::execution::FunctionRegistry;
+            // Replacing a function of the same name cannot fail.
+            let _ = state.register_udf(Arc::new(function));
+        }
+        Self { engine, settings, sql, state, epoch_clock }
+    }
+
+    /// Puts DataFusion's errors into the words of SQL.
+    pub(crate) fn error(&self, error: &DataFusionError) -> Error {
+        Error::planning(error, self.sql, &self.engine.inner.catalog.read().names())
+    }
+
+    /// The logical plan of a query, before analysis.
+    pub(crate) async fn logical(&self, query: &ast::Query) -> Result<LogicalPlan> {
+        let mut query = Box::new(query.clone());
+        rewrite_windows(&mut query).map_err(|error| Error::from(error.with_source(self.sql)))?;
+        let statement = DFStatement::Statement(Box::new(ast::Statement::Query(query)));
+        self.state.statement_to_plan(statement).await.map_err(|error| self.error(&error))
+    }
+
+    /// A plan that can run.
+    pub(crate) fn plan(&self, logical: &LogicalPlan) -> Result<Planned> {
+        let optimized = self.state.optimize(logical).map_err(|error| self.error(&error))?;
+        let gated = insert_gates(optimized).map_err(|error| self.error(&error))?;
+        if label(&gated).map_err(|error| self.error(&error))?.flow == Flow::Bounded {
+            return Ok(Planned::Bounded(gated));
+        }
+        let plan = cut(&gated).map_err(|error| self.error(&error))?;
+        let catalog = self.engine.inner.catalog.read();
+        let mut streams = Vec::new();
+        for source in &plan.sources {
+            match catalog.get(&source.table.name) {
+                Some(Object::Stream(stream)) => streams.push(Arc::clone(stream)),
+                _ => return Err(Error::user("42P01", format!("stream {} was dropped", source.table.name))),
+            }
+            if !source.table.bounded && self.settings.execution_mode == ExecutionMode::Batch {
+                return Err(Error::user(
+                    "0A000",
+                    format!(
+                        "{} never ends, so it cannot be read in batch mode (hint: bound it, for a generator by the number of its events; or SET execution_mode = 'streaming')",
+                        source.table.name
+                    ),
+                ));
+            }
+        }
+        Ok(Planned::Pipeline { plan, streams })
+    }
+
+    /// The plan with its columns cast to `schema` by position, or by `columns` where an INSERT names some.
+    pub(crate) fn conform(&self, plan: LogicalPlan, schema: &SchemaRef, table: &str, columns: &[String]) -> Result<LogicalPlan> {
+        let targets: Vec<&str> = if columns.is_empty() {
+            schema.fields().iter().map(|field| field.name().as_str()).collect()
+        } else {
+            columns.iter().map(String::as_str).collect()
+        };
+        let given = plan.schema().fields().len();
+        if given != targets.len() {
+            return Err(Error::user(
+                "42601",
+                format!("INSERT INTO {table} takes {} columns ({}), the query gives {given}", targets.len(), targets.join(", ")),
+            ));
+        }
+        let mut exprs = Vec::new();
+        for field in schema.fields() {
+            let expr = match targets.iter().position(|target| target == field.name()) {
+                Some(position) => {
+                    let column = Expr::Column(plan.schema().columns()[position].clone());
+                    self.cast(column, field.data_type(), plan.schema(), table, field.name())?
+                }
+                None => lit(datafusion::common::ScalarValue::Null).cast_to(field.data_type(), plan.schema()).map_err(|error| self.error(&error))?,
+            };
+            exprs.push(expr.alias(field.name()));
+        }
+        for target in targets {
+            if schema.index_of(target).is_err() {
+                return Err(Error::user("42703", format!("table {table} has no column {target} that can be written")));
+            }
+        }
+        LogicalPlanBuilder::from(plan).project(exprs).and_then(LogicalPlanBuilder::build).map_err(|error| self.error(&error))
+    }
+
+    fn cast(&self, column: Expr, to: &DataType, schema: &DFSchema, table: &str, name: &str) -> Result<Expr> {
+        let from = column.get_type(schema).map_err(|error| self.error(&error))?;
+        if from == *to {
+            return Ok(column);
+        }
+        if !datafusion::arrow::compute::can_cast_types(&from, to) {
+            return Err(Error::user("42804", format!("column {name} of {table} is {to}, the query gives {from} (hint: CAST it)")));
+        }
+        Ok(cast(column, to.clone()))
+    }
+}
+
+impl ExpressionPlanner for Planner<'_> {
+    fn plan(&self, expr: &ast::Expr, schema: &DFSchema) -> Result<Expr> {
+        self.state.create_logical_expr_from_sql_expr(ast::ExprWithAlias { expr: expr.clone(), alias: None }, schema).map_err(|error| self.error(&error))
+    }
+}
+
+/// Refuses what EMIT asks for and is not there yet.
+pub(crate) fn check_emit(emit: Option<&Emit>) -> Result<()> {
+    let Some(emit) = emit else { return Ok(()) };
+    let refused = |what: &str| {
+        Err(Error::user("0A000", format!("{what} is not supported yet (hint: EMIT ON WINDOW CLOSE is the default: each window once, complete)")))
+    };
+    match emit.mode {
+        EmitMode::OnWindowClose if emit.allowed_lateness_ms == 0 && emit.late_rows_into.is_none() => Ok(()),
+        EmitMode::OnWindowClose if emit.late_rows_into.is_some() => refused("LATE ROWS INTO"),
+        EmitMode::OnWindowClose => refused("ALLOWED LATENESS"),
+        EmitMode::OnUpdate => refused("EMIT ON UPDATE"),
+        _ => refused("EMIT EVERY"),
+    }
+}

@@ -1,0 +1,93 @@
+//! A session: executes SQL with its own settings.
+
+mod describe;
+mod run_statement;
+
+use std::sync::Arc;
+
+use millstream_sql::parse::{ParsedStatement, parse};
+use parking_lot::Mutex;
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::query::{Outcome, Query};
+use crate::settings::Settings;
+
+/// Executes SQL. Cheap to clone; clones share the settings.
+#[derive(Clone, Debug)]
+pub struct Session {
+    engine: Engine,
+    settings: Arc<Mutex<Settings>>,
+}
+
+impl Session {
+    pub(crate) fn new(engine: Engine) -> Self {
+        let settings = Arc::new(Mutex::new(engine.inner.settings.clone()));
+        Self { engine, settings }
+    }
+
+    /// The engine it belongs to.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The statements of a script.
+    ///
+    /// # Errors
+    /// SQL that does not parse, with line and column.
+    pub fn parse(&self, sql: &str) -> Result<Vec<ParsedStatement>> {
+        Ok(parse(sql)?)
+    }
+
+    /// Runs one statement.
+    ///
+    /// # Errors
+    /// Anything wrong with the statement; what happens while rows come is told by the [`Query`] or the pipeline.
+    pub async fn run(&self, statement: &ParsedStatement) -> Result<Outcome> {
+        run_statement::run(self, &statement.statement, &statement.text).await
+    }
+
+    /// Runs a script, statement by statement, up to the first error.
+    ///
+    /// # Errors
+    /// See [`Session::run`].
+    pub async fn execute(&self, sql: &str) -> Result<Vec<Outcome>> {
+        let mut outcomes = Vec::new();
+        for statement in self.parse(sql)? {
+            outcomes.push(self.run(&statement).await?);
+        }
+        Ok(outcomes)
+    }
+
+    /// Runs one statement that gives rows.
+    ///
+    /// # Errors
+    /// See [`Session::run`]; a statement that gives none.
+    pub async fn query(&self, sql: &str) -> Result<Query> {
+        let statements = self.parse(sql)?;
+        let [statement] = statements.as_slice() else {
+            return Err(Error::user("42601", format!("query takes one statement: got {}", statements.len())));
+        };
+        match self.run(statement).await? {
+            Outcome::Rows(query) => Ok(query),
+            Outcome::Done { message } => Err(Error::user("42601", format!("{message} gives no rows (hint: use execute)"))),
+            Outcome::Pipeline(handle) => {
+                handle.stop().await?;
+                Err(Error::user("42601", "this statement starts a pipeline and gives no rows (hint: use execute)"))
+            }
+        }
+    }
+
+    /// Sets a setting, as `SET name = value` does.
+    ///
+    /// # Errors
+    /// An unknown name or a bad value.
+    pub fn set(&self, name: &str, value: &str) -> Result<()> {
+        self.settings.lock().set(name, value)
+    }
+
+    /// The session's settings.
+    pub fn settings(&self) -> Settings {
+        self.settings.lock().clone()
+    }
+}
