@@ -5,7 +5,8 @@
 //! would resume after it. A [`Sink`] takes the output of epochs, [seals](Sink::seal) it when a checkpoint is taken and
 //! [publishes](Sink::publish) it once the checkpoint is durable.
 //!
-//! The [`ConnectorRegistry`] makes both from the `WITH` [`Options`] of a table. What bytes mean is the matter of [`format`].
+//! The [`ConnectorRegistry`] makes both from the `WITH` [`Options`] of a table. What bytes mean is the matter of [`mod@format`].
+//! Whoever writes a connector runs the checks of [`conformance`] over it.
 //!
 //! This crate knows Arrow and nothing of DataFusion, SQL or the engine; it spawns no tasks.
 

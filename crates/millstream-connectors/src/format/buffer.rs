@@ -1,4 +1,4 @@
-//! Bytes on their way from a reader to a [`LineDecoder`](super::lines::LineDecoder), never more than one long line of them.
+//! Bytes on their way from a reader to a [`LineDecoder`], never more than one long line of them.
 
 use std::io::{self, Read};
 

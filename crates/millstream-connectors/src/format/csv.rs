@@ -8,7 +8,7 @@ use arrow::csv::reader::{Decoder, Format as ArrowCsv, ReaderBuilder};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 
 use super::config::{CsvOptions, Header, hint};
-use super::lines::{RecordsDecoder, Undecodable, project};
+use super::lines::{RecordsDecoder, Undecodable, project, shortened};
 use super::type_name::sql_type;
 use crate::error::{ConnectorError, Result};
 
@@ -104,7 +104,7 @@ impl RecordsDecoder for CsvDecoder {
                 None if !field.is_nullable() => return format!("column '{name}' is NOT NULL: the field is empty"),
                 Some(text) if !self.decodes(column, &line) => return format!("column '{name}' is {sql}: got '{text}'"),
                 Some(text) if matches!(field.data_type(), DataType::Timestamp(..)) && !is_in_range(text, field.data_type()) => {
-                    return format!("column '{name}' is {sql}: got '{text}', outside the years 1 to 9999");
+                    return format!("column '{name}' is {sql}: got '{}', outside the years 1 to 9999", shortened(text));
                 }
                 _ => {}
             }

@@ -1,23 +1,23 @@
 //! JSON lines: one object per line. Missing fields are NULL, fields that are no column are ignored.
+//!
+//! Texts are taken for numbers if they read as such, and numbers for TEXT. A number with a fraction is cut to fit an integer column,
+//! as in Flink. A timestamp is ISO text, or a number in the unit of its column (milliseconds for `TIMESTAMP(3)`).
 
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{DataType, FieldRef, Float32Type, Float64Type, Schema, SchemaRef};
 use arrow::json::reader::{Decoder, ReaderBuilder};
 use serde_json::Value;
 
-use super::lines::{RecordsDecoder, Undecodable};
+use super::lines::{RecordsDecoder, Undecodable, shortened};
 use super::type_name::sql_type;
 use crate::error::{ConnectorError, Result};
 
 /// Deepest nesting; what is deeper is a bad row. (The decoder's own error messages recurse into a value.)
 const DEPTH_MAX: usize = 128;
-
-/// Longest value shown in a message.
-const SHOWN_CHARS_MAX: usize = 200;
 
 /// Decodes objects into columns.
 pub struct JsonDecoder {
@@ -63,7 +63,7 @@ impl JsonDecoder {
             }
         }
         match decoder.flush() {
-            Ok(Some(batch)) => Ok(batch),
+            Ok(Some(batch)) if numbers_are_finite(&batch) => Ok(batch),
             _ => Err(Undecodable { at: None }),
         }
     }
@@ -120,11 +120,16 @@ fn decodes(field: &FieldRef, record: &[u8]) -> bool {
 }
 
 fn shown(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(SHOWN_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
+    shortened(&value.to_string())
+}
+
+/// JSON knows no infinity: one comes from a number too large for its type.
+fn numbers_are_finite(batch: &RecordBatch) -> bool {
+    batch.columns().iter().all(|column| match column.data_type() {
+        DataType::Float64 => !column.as_primitive::<Float64Type>().values().iter().any(|value| value.is_infinite()),
+        DataType::Float32 => !column.as_primitive::<Float32Type>().values().iter().any(|value| value.is_infinite()),
+        _ => true,
+    })
 }
 
 /// Whether brackets nest deeper than [`DEPTH_MAX`].

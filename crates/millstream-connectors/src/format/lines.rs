@@ -20,6 +20,9 @@ use crate::source::RejectedRow;
 /// How much of a bad row is kept.
 pub const REJECTED_BYTES_MAX: usize = 64 << 10;
 
+/// How much of a value is shown in a message.
+const SHOWN_CHARS_MAX: usize = 200;
+
 /// Records did not decode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Undecodable {
@@ -209,6 +212,14 @@ pub(crate) fn project(columns: &SchemaRef, projection: &[usize]) -> Result<Schem
 fn too_long(bytes: Option<usize>, max: usize) -> String {
     let length = bytes.map(|bytes| format!("{bytes} bytes")).unwrap_or_else(|| format!("more than {max} bytes"));
     format!("line is too long: {length}, 'max_line_bytes' is {max}")
+}
+
+/// A value as it is shown in a message.
+pub(super) fn shortened(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 fn cut(bytes: &[u8]) -> Vec<u8> {

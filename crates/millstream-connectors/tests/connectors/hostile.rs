@@ -128,6 +128,16 @@ async fn csv_options() {
 }
 
 #[tokio::test]
+async fn numbers_too_large_are_bad_rows() {
+    let text = b"{\"x\": 1e400}\n{\"n\": 9223372036854775808}\n{\"n\": -9223372036854775808, \"x\": \"2.5\"}\n{\"n\": 7e18}\n";
+    let all = read_bytes("a.json", text, "n BIGINT, x DOUBLE", &[]).await.unwrap();
+    assert_eq!(all.rows(), ["-9223372036854775808|2.5", "7000000000000000000|"]);
+    let reasons = all.rejections();
+    assert!(reasons[0].starts_with("a.json line 1: not valid JSON: number out of range"), "{reasons:?}");
+    assert_eq!(reasons[1], "a.json line 2: column 'n' is BIGINT: got 9223372036854775808");
+}
+
+#[tokio::test]
 async fn half_a_character_in_each_of_two_fields_is_no_text() {
     let all = read_bytes("a.csv", b"a,b\n\xc3,\xa9\nc,\xc3\xa9\n", "x TEXT, y TEXT", &[("header", "false")]).await.unwrap();
     assert_eq!(all.rows(), ["a|b", "c|é"]);
