@@ -15,9 +15,10 @@
 
 use std::collections::BTreeMap;
 
-use datafusion::arrow::array::{ArrayRef, BooleanArray, UInt64Array};
+use datafusion::arrow::array::{Array, ArrayRef, BooleanArray, UInt64Array, new_empty_array};
 use datafusion::arrow::buffer::BooleanBuffer;
 use datafusion::arrow::compute::{concat, filter, take};
+use datafusion::arrow::datatypes::FieldRef;
 use datafusion::common::Result;
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 
@@ -203,15 +204,15 @@ impl PaneTree {
 
     /// All key columns in order of id.
     fn keys(&self) -> Result<Vec<ArrayRef>> {
-        (0..self.layout.keys.fields().len())
-            .map(|column| {
-                let chunks: Vec<&dyn datafusion::arrow::array::Array> = self.key_chunks.iter().map(|chunk| chunk[column].as_ref()).collect();
-                match self.key_chunks.as_slice() {
-                    [only] => Ok(ArrayRef::clone(&only[column])),
-                    _ => Ok(concat(&chunks)?),
-                }
-            })
-            .collect()
+        let column = |(column, field): (usize, &FieldRef)| match self.key_chunks.as_slice() {
+            [] => Ok(new_empty_array(field.data_type())),
+            [only] => Ok(ArrayRef::clone(&only[column])),
+            several => {
+                let chunks: Vec<&dyn Array> = several.iter().map(|chunk| chunk[column].as_ref()).collect();
+                Ok(concat(&chunks)?)
+            }
+        };
+        self.layout.keys.fields().iter().enumerate().map(column).collect()
     }
 
     /// Drops the keys that no node refers to, if they are at least half; otherwise looks again at twice the size.

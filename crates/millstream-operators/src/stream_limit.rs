@@ -65,11 +65,11 @@ impl StatefulOperator for StreamLimit {
     }
 
     fn snapshot(&self) -> Result<OperatorSnapshot> {
+        let metrics = self.metrics();
         let state = self.state.lock();
         let schema = Arc::new(Schema::new(vec![Field::new("rows_seen", DataType::UInt64, false)]));
         let rows = RecordBatch::try_new(schema, vec![Arc::new(UInt64Array::from(vec![state.seen]))])?;
-        drop(state);
-        Ok(OperatorSnapshot { watermark: self.state.lock().watermark, metrics: self.metrics(), state: Snapshot::Keyed(vec![rows]) })
+        Ok(OperatorSnapshot { watermark: state.watermark, metrics, state: Snapshot::Keyed(vec![rows]) })
     }
 
     fn restore(&self, snapshot: &OperatorSnapshot) -> Result<()> {

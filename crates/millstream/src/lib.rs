@@ -6,7 +6,7 @@
 //!
 //! let engine = Engine::builder().build().await?;
 //! let session = engine.session();
-//! session.execute("CREATE TABLE bids WITH ('connector' = 'nexmark', 'table' = 'bid', 'events' = '100000')").await?;
+//! session.execute("CREATE TABLE bids (WATERMARK FOR date_time) WITH ('connector' = 'nexmark', 'table' = 'bid', 'events' = '100000')").await?;
 //! let windows = session.query(
 //!     "SELECT window_start, count(*) AS bids
 //!      FROM TUMBLE(bids, date_time, INTERVAL '1 second') GROUP BY window_start",

@@ -58,7 +58,7 @@ pub(crate) async fn start(mut spec: PipelineSpec) -> Result<PipelineHandle> {
         let state = match ended {
             Ok(state) => state,
             Err(error) => {
-                tracing::error!(pipeline = spec.name, %error, "pipeline failed");
+                tracing::debug!(pipeline = spec.name, %error, "pipeline failed");
                 spec.output.fail(&error).await;
                 *shared.error.lock() = Some(error.clone());
                 PipelineState::Failed(error.to_string())
