@@ -12,6 +12,10 @@
 //! DataFusion's own errors are translated in [`translation`]; nothing of its Rust vocabulary gets through.
 
 mod translation;
+mod vocabulary;
+
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
@@ -35,6 +39,8 @@ pub enum SqlErrorKind {
     AmbiguousColumn,
     /// A function does not exist or not with these arguments.
     UnknownFunction,
+    /// A column is neither grouped nor aggregated.
+    Grouping,
     /// Types do not fit, or a type name is unknown.
     Type,
     /// A name is declared twice.
@@ -75,6 +81,15 @@ struct Excerpt {
     caret_width: usize,
 }
 
+/// How a message ends if more text was expected.
+pub(crate) const STATEMENT_ENDS: &str = "but the statement ends";
+
+/// Longest message or hint.
+const MESSAGE_CHARS_MAX: usize = 1000;
+
+/// Longest token that a message quotes, and longest name that is compared with others.
+const QUOTE_CHARS_MAX: usize = 60;
+
 /// Longest part of a source line that is shown.
 const EXCERPT_CHARS_MAX: usize = 100;
 
@@ -102,14 +117,14 @@ impl SqlError {
     /// A fact that adds to the sentence.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
-        self.0.detail = Some(detail.into());
+        self.0.detail = Some(cut(detail.into(), MESSAGE_CHARS_MAX));
         self
     }
 
     /// What the user can do.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.0.hint = Some(hint.into());
+        self.0.hint = Some(cut(hint.into(), MESSAGE_CHARS_MAX));
         self
     }
 
@@ -182,6 +197,7 @@ impl SqlError {
             SqlErrorKind::UnknownColumn => "42703",
             SqlErrorKind::AmbiguousColumn => "42702",
             SqlErrorKind::UnknownFunction => "42883",
+            SqlErrorKind::Grouping => "42803",
             SqlErrorKind::Type => "42804",
             SqlErrorKind::Duplicate => "42710",
             SqlErrorKind::Unsupported => "0A000",
@@ -202,17 +218,25 @@ impl SqlError {
 
     /// An error of the tokenizer: an unterminated string or comment, usually.
     pub(crate) fn from_tokenizer(err: &TokenizerError) -> Self {
-        let message = first_letter_lower(&err.message);
+        let text = err.message.to_lowercase();
+        let message = match text.as_str() {
+            text if text.contains("comment") => "the comment is not closed".to_owned(),
+            text if text.contains("unterminated string") => "the string is not closed".to_owned(),
+            text if text.contains("unterminated dollar") => "the dollar-quoted string is not closed".to_owned(),
+            text if text.contains("close delimiter") => "the quoted name is not closed".to_owned(),
+            _ => first_letter_lower(&err.message),
+        };
         Self::syntax(message).with_span(Span::new(err.location, err.location))
     }
 
     pub(crate) fn from_parser_text(text: &str) -> Self {
         let (text, at) = split_position(text);
         let text = text.trim();
+        let text = text.replace("Expected: literal int", "Expected: a whole number");
         let message = match text.strip_prefix("Expected: ").and_then(|rest| rest.split_once(", found: ")) {
-            Some((expected, "EOF")) => format!("expected {expected}, but the statement ends"),
-            Some((expected, found)) => format!("expected {expected}, found {found}"),
-            None => first_letter_lower(text),
+            Some((expected, "EOF")) => format!("expected {expected}, {STATEMENT_ENDS}"),
+            Some((expected, found)) => format!("expected {expected}, found {}", shortened(found)),
+            None => first_letter_lower(&text),
         };
         let err = Self::syntax(message);
         match at {
@@ -309,8 +333,27 @@ fn first_letter_lower(text: &str) -> String {
     }
 }
 
+/// Text from outside, short enough to quote.
+pub(crate) fn shortened(text: &str) -> String {
+    cut(text.to_owned(), QUOTE_CHARS_MAX)
+}
+
+fn cut(mut text: String, chars_max: usize) -> String {
+    if let Some((at, _)) = text.char_indices().nth(chars_max) {
+        text.truncate(at);
+        text.push('…');
+    }
+    if text.contains(|c: char| c.is_control() && c != '\n') {
+        text = text.chars().map(|c| if c == '\n' { c } else { printable(c) }).collect();
+    }
+    text
+}
+
 /// The candidate closest to `wrong`, if it is close enough to be what the user meant.
 pub(crate) fn closest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if wrong.chars().count() > QUOTE_CHARS_MAX {
+        return None;
+    }
     let wrong = wrong.to_lowercase();
     candidates
         .into_iter()

@@ -3,7 +3,8 @@
 use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Span};
 
-use super::{SqlError, SqlErrorKind, closest};
+use super::vocabulary::in_sql;
+use super::{SqlError, SqlErrorKind, closest, first_letter_lower};
 
 impl SqlError {
     /// Translates an error of planning or executing `sql`; `known_tables` feeds "did you mean".
@@ -33,6 +34,8 @@ fn translate(err: &DataFusionError, known_tables: &[String]) -> SqlError {
         DataFusionError::NotImplemented(text) => SqlError::unsupported(clean(text)),
         DataFusionError::Plan(text) => plan_error(&clean(text), known_tables),
         DataFusionError::Configuration(text) => SqlError::new(SqlErrorKind::Option, clean(text)),
+        // Some of the user's mistakes are reported so.
+        DataFusionError::Internal(text) if text.contains("match any signature") => plan_error(&clean(text), known_tables),
         DataFusionError::Internal(text) => SqlError::new(SqlErrorKind::Internal, clean(text)),
         DataFusionError::ArrowError(inner, _) => SqlError::new(SqlErrorKind::Type, clean(&inner.to_string())),
         DataFusionError::Execution(text) => SqlError::new(SqlErrorKind::Plan, clean(text)),
@@ -81,36 +84,90 @@ fn schema_error(err: &SchemaError) -> SqlError {
 
 /// DataFusion tells these cases apart by text only.
 fn plan_error(text: &str, known_tables: &[String]) -> SqlError {
-    if let Some(name) = between(text, "table '", "' not found") {
+    let new = |kind, message: &str| SqlError::new(kind, message);
+    if let Some(name) = between(text, "able function '", "' not found") {
+        return new(SqlErrorKind::UnknownFunction, &format!("table function '{name}' does not exist"))
+            .with_hint("window table functions are TUMBLE and HOP");
+    }
+    if let Some(name) = between(text, "able '", "' not found") {
         let short = name.rsplit('.').next().unwrap_or(name);
-        let err = SqlError::new(SqlErrorKind::UnknownTable, format!("table '{short}' does not exist"));
+        let err = new(SqlErrorKind::UnknownTable, &format!("table '{short}' does not exist"));
         let names: Vec<&str> = known_tables.iter().map(String::as_str).collect();
         return suggest(err, short, &names, "tables");
     }
-    if let Some(name) = between(text, "Invalid function '", "'") {
-        let err = SqlError::new(SqlErrorKind::UnknownFunction, format!("function '{name}' does not exist"));
-        return match between(text, "Did you mean '", "'") {
-            Some(better) => err.with_hint(format!("did you mean '{better}'?")),
-            None => err.with_hint("SHOW FUNCTIONS lists what there is"),
-        };
+    if let Some(name) = between(text, "nvalid function '", "'") {
+        return unknown_function(name, between(text, "Did you mean '", "'"));
     }
-    if let Some(name) = between(text, "Table function '", "' not found") {
-        return SqlError::new(SqlErrorKind::UnknownFunction, format!("table function '{name}' does not exist"))
-            .with_hint("window table functions are TUMBLE and HOP");
+    if let Some(column) = between(text, "column \"", "\" must appear in the GROUP BY") {
+        let message = format!("column '{column}' must be in GROUP BY or inside an aggregate function");
+        return new(SqlErrorKind::Grouping, &message);
     }
-    if text.contains("coerc") || text.contains("type signature") || text.contains("Cannot infer common") {
+    if text.contains("unique expression names") {
+        return new(SqlErrorKind::Duplicate, "two columns of the query have the same name")
+            .with_hint("give one of them another name with AS");
+    }
+    if let Some((_, name, rest)) = split_quoted(text, "unction '", "' failed to match any signature") {
+        let taken = between(rest, "(DataType: ", ")").unwrap_or("this type");
+        return new(SqlErrorKind::UnknownFunction, &format!("function '{name}' cannot take {taken}"))
+            .with_hint(format!("cast the argument: {name}(CAST(x AS BIGINT))"));
+    }
+    if let Some((what, _)) = text.split_once(". No function matches") {
+        let what = what.rsplit(" failed with: ").next().unwrap_or(what);
+        return new(SqlErrorKind::UnknownFunction, &clean(what));
+    }
+    if let Some(predicate) = between(text, "non-boolean predicate '", "'") {
+        let what = text.rsplit("returning ").next().unwrap_or_default();
+        return new(SqlErrorKind::Type, &format!("a filter must be BOOLEAN, '{predicate}' is {what}"));
+    }
+    if ["coerc", "type signature", "infer common", "ast error"].iter().any(|part| text.contains(part)) {
         return type_error(text);
     }
-    SqlError::new(SqlErrorKind::Plan, text)
+    new(SqlErrorKind::Plan, text)
 }
+
+/// The suggestion knows all functions but not how people mistype.
+fn unknown_function(name: &str, suggestion: Option<&str>) -> SqlError {
+    let err = SqlError::new(SqlErrorKind::UnknownFunction, format!("function '{name}' does not exist"));
+    match closest(name, COMMON_FUNCTIONS).or(suggestion) {
+        Some(better) => err.with_hint(format!("did you mean '{better}'?")),
+        None => err.with_hint("SHOW FUNCTIONS lists what there is"),
+    }
+}
+
+const COMMON_FUNCTIONS: [&str; 28] = [
+    "count",
+    "sum",
+    "avg",
+    "min",
+    "max",
+    "abs",
+    "round",
+    "floor",
+    "ceil",
+    "coalesce",
+    "nullif",
+    "concat",
+    "substr",
+    "upper",
+    "lower",
+    "trim",
+    "length",
+    "replace",
+    "now",
+    "date_trunc",
+    "date_part",
+    "date_bin",
+    "to_timestamp",
+    "row_number",
+    "rank",
+    "lag",
+    "lead",
+    "first_value",
+];
 
 fn type_error(text: &str) -> SqlError {
     let first_line = text.lines().next().unwrap_or(text);
-    let err = SqlError::new(SqlErrorKind::Type, first_line);
-    match between(text, "Candidate functions:", "\u{0}") {
-        Some(_) => err,
-        None => err.with_hint("cast one side to the type of the other: CAST(x AS BIGINT)"),
-    }
+    SqlError::new(SqlErrorKind::Type, first_line).with_hint("cast one side to the type of the other: CAST(x AS BIGINT)")
 }
 
 fn suggest(err: SqlError, wrong: &str, candidates: &[&str], what: &str) -> SqlError {
@@ -133,17 +190,19 @@ const NAMES_SHOWN_MAX: usize = 12;
 
 /// Drops the prefixes that DataFusion stacks in front of a message and everything after it.
 fn clean(text: &str) -> String {
-    let mut text = text.split("\n\nbacktrace:").next().unwrap_or(text).trim();
+    let end = ["\n\nbacktrace:", "\nThis issue was likely caused by a bug"].iter().filter_map(|trailer| text.find(trailer)).min();
+    let mut text = text[..end.unwrap_or(text.len())].trim();
     loop {
         let shorter = PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix));
         match shorter {
             Some(rest) => text = rest.trim_start(),
-            None => return text.trim_end_matches('.').to_owned(),
+            None => return first_letter_lower(&in_sql(text.trim_end_matches('.'))),
         }
     }
 }
 
-const PREFIXES: [&str; 8] = [
+const PREFIXES: [&str; 9] = [
+    "Cast error: ",
     "Error during planning: ",
     "Schema error: ",
     "SQL error: ",
@@ -153,6 +212,13 @@ const PREFIXES: [&str; 8] = [
     "Invalid or Unsupported Configuration: ",
     "Internal error: ",
 ];
+
+/// The text before, within and after the marks.
+fn split_quoted<'a>(text: &'a str, before: &str, after: &str) -> Option<(&'a str, &'a str, &'a str)> {
+    let (head, rest) = text.split_once(before)?;
+    let (name, tail) = rest.split_once(after)?;
+    Some((head, name, tail))
+}
 
 fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
     let start = text.find(before)? + before.len();

@@ -182,14 +182,14 @@ impl Grammar<'_> {
         };
         let name = self.name()?;
         let action = match action {
-            PipelineAction::Restore { .. } => PipelineAction::Restore { checkpoint: self.from_checkpoint()? },
+            PipelineAction::Restore { .. } => PipelineAction::Restore { checkpoint: self.restored_checkpoint()? },
             other => other,
         };
         Ok(Some(Statement::Pipeline(PipelineCommand { action, name })))
     }
 
     /// `[FROM CHECKPOINT n]`
-    fn from_checkpoint(&mut self) -> SqlResult<Option<u64>> {
+    fn restored_checkpoint(&mut self) -> SqlResult<Option<u64>> {
         if !self.word("FROM") {
             return Ok(None);
         }

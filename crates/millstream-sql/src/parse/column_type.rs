@@ -18,88 +18,80 @@ use super::grammar::Grammar;
 use super::limits::{NESTING_DEPTH_MAX, nesting_error};
 use super::script::identifier_text;
 
-/// A type and whether its text ended in `>>`, of which one bracket belongs to the type around it.
-type Bracketed = (DataType, bool);
-
 impl Grammar<'_> {
     /// The type of a column; `ROW`, `STRUCT`, `MAP` and `TIMESTAMP_LTZ` beyond what sqlparser reads.
     pub(super) fn column_type(&mut self) -> SqlResult<DataType> {
-        let span = self.here();
-        let (data_type, extra_bracket) = self.type_at_depth(0)?;
-        if extra_bracket {
-            return Err(SqlError::syntax("a type has one > too many").with_span(span));
-        }
-        Ok(data_type)
+        self.type_at_depth(0)
     }
 
-    fn type_at_depth(&mut self, depth: usize) -> SqlResult<Bracketed> {
+    fn type_at_depth(&mut self, depth: usize) -> SqlResult<DataType> {
         if depth > NESTING_DEPTH_MAX {
             return Err(nesting_error().with_span(self.here()));
         }
         let next = self.parser.peek_nth_token(1).token;
         let opens = matches!(next, Token::Lt | Token::LParen);
-        let (mut data_type, extra) = if self.peek_word(0, "ARRAY") && next == Token::Lt {
-            self.parser.next_token();
-            self.parser.next_token();
-            let (element, extra) = self.type_at_depth(depth + 1)?;
-            let extra = self.close(extra, &Token::Gt)?;
-            (DataType::Array(ArrayElemTypeDef::AngleBracket(Box::new(element))), extra)
+        let mut data_type = if self.peek_word(0, "ARRAY") && next == Token::Lt {
+            let [element] = self.type_arguments(depth)?;
+            DataType::Array(ArrayElemTypeDef::AngleBracket(Box::new(element)))
         } else if self.peek_word(0, "MAP") && next == Token::Lt {
-            self.parser.next_token();
-            self.parser.next_token();
-            let (key, _) = self.type_at_depth(depth + 1)?;
-            self.parser.expect_token(&Token::Comma)?;
-            let (value, extra) = self.type_at_depth(depth + 1)?;
-            let extra = self.close(extra, &Token::Gt)?;
-            (DataType::Map(Box::new(key), Box::new(value)), extra)
+            let [key, value] = self.type_arguments(depth)?;
+            DataType::Map(Box::new(key), Box::new(value))
         } else if (self.peek_word(0, "ROW") || self.peek_word(0, "STRUCT")) && opens {
             self.row_type(depth)?
         } else {
-            (self.leaf_type()?, false)
+            self.leaf_type()?
         };
-        while !extra && self.parser.consume_token(&Token::LBracket) {
+        let mut brackets = depth;
+        while self.parser.consume_token(&Token::LBracket) {
+            brackets += 1;
+            if brackets > NESTING_DEPTH_MAX {
+                return Err(nesting_error().with_span(self.here()));
+            }
             if matches!(self.parser.peek_token().token, Token::Number(..)) {
                 self.parser.next_token();
             }
             self.parser.expect_token(&Token::RBracket)?;
             data_type = DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(data_type), None));
         }
-        if !extra && depth > 0 {
+        if depth > 0 {
             let _ = self.words(&["NOT", "NULL"]) || self.word("NULL");
         }
-        Ok((data_type, extra))
+        Ok(data_type)
+    }
+
+    /// `WORD<type, …>`
+    fn type_arguments<const N: usize>(&mut self, depth: usize) -> SqlResult<[DataType; N]> {
+        self.parser.next_token();
+        self.parser.next_token();
+        let mut types = [const { DataType::Unspecified }; N];
+        for (n, place) in types.iter_mut().enumerate() {
+            if n > 0 {
+                self.parser.expect_token(&Token::Comma)?;
+            }
+            *place = self.type_at_depth(depth + 1)?;
+        }
+        self.parser.expect_token(&Token::Gt)?;
+        Ok(types)
     }
 
     /// `ROW<a INT, b TEXT>` or `ROW(a INT, b TEXT)`
-    fn row_type(&mut self, depth: usize) -> SqlResult<Bracketed> {
+    fn row_type(&mut self, depth: usize) -> SqlResult<DataType> {
         self.parser.next_token();
         let closing = if self.parser.next_token().token == Token::Lt { Token::Gt } else { Token::RParen };
         let mut fields = Vec::new();
         loop {
             let field_name = Some(self.parser.parse_identifier()?);
             let _ = self.parser.consume_token(&Token::Colon);
-            let (field_type, extra) = self.type_at_depth(depth + 1)?;
+            let field_type = self.type_at_depth(depth + 1)?;
             fields.push(StructField { field_name, field_type, options: None });
-            if !extra && matches!(self.parser.peek_token().token, Token::SingleQuotedString(_)) {
+            if matches!(self.parser.peek_token().token, Token::SingleQuotedString(_)) {
                 self.parser.next_token(); // Flink allows a comment on a field.
             }
-            if extra || !self.parser.consume_token(&Token::Comma) {
-                let extra = self.close(extra, &closing)?;
-                return Ok((DataType::Struct(fields, StructBracketKind::AngleBrackets), extra));
+            if !self.parser.consume_token(&Token::Comma) {
+                self.parser.expect_token(&closing)?;
+                return Ok(DataType::Struct(fields, StructBracketKind::AngleBrackets));
             }
         }
-    }
-
-    /// Takes the closing bracket unless the type inside took it; true if one more was taken.
-    fn close(&mut self, already: bool, closing: &Token) -> SqlResult<bool> {
-        if already {
-            return Ok(false);
-        }
-        if *closing == Token::Gt && self.parser.consume_token(&Token::ShiftRight) {
-            return Ok(true);
-        }
-        self.parser.expect_token(closing)?;
-        Ok(false)
     }
 
     fn leaf_type(&mut self) -> SqlResult<DataType> {

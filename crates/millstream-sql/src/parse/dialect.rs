@@ -1,7 +1,7 @@
 //! PostgreSQL's dialect with what streaming SQL adds.
 //!
 //! sqlparser decides some things by the dialect's type and some by its `supports_*` methods. [`MillstreamDialect`]
-//! answers both as [`PostgreSqlDialect`] does and differs in five points:
+//! answers both as [`PostgreSqlDialect`] does and differs in six points:
 //!
 //! * `` `name` `` quotes an identifier, as `"name"` does;
 //! * `TABLE bids` in an argument is the subquery `SELECT * FROM bids` (`TUMBLE(TABLE bids, …)`); the keys of
@@ -9,9 +9,11 @@
 //! * an argument may be named: `SIZE => INTERVAL '1' MINUTE`;
 //! * `EMIT`, `ALLOWED LATENESS` and `LATE ROWS` after a table or column start a clause and are not its alias;
 //! * the name of a named argument is a plain identifier. PostgreSQL's dialect tries every argument as an expression
-//!   first and parses it again if no name it was, which doubles the work per nested call: `f(f(f(…)))` hangs.
+//!   first and parses it again if it was no name, which doubles the work per nested call: `f(f(f(…)))` hangs;
+//! * reading gives up after a number of operands.
 
 use std::any::TypeId;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Query, SetExpr, Statement, TableFactor};
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
@@ -20,9 +22,30 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 /// The SQL dialect of Millstream; see the module's head.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug)]
 pub struct MillstreamDialect {
     base: PostgreSqlDialect,
+    /// How many more operands the parser may start to read. On wrong SQL sqlparser tries again at each level of calls,
+    /// so nested ones take exponential time.
+    operands_left: AtomicUsize,
+}
+
+impl Default for MillstreamDialect {
+    fn default() -> Self {
+        Self::with_operands(usize::MAX)
+    }
+}
+
+impl MillstreamDialect {
+    /// A dialect for one statement, which gives up after it began to read `operands_max` operands.
+    pub(super) fn with_operands(operands_max: usize) -> Self {
+        Self { base: PostgreSqlDialect {}, operands_left: AtomicUsize::new(operands_max) }
+    }
+
+    /// Whether the parser gave up.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.operands_left.load(Ordering::Relaxed) == 0
+    }
 }
 
 /// Forwards yes/no questions to PostgreSQL's dialect: exactly those for which it differs from the default.
@@ -78,6 +101,10 @@ impl Dialect for MillstreamDialect {
     }
 
     fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+        let spent = |left: usize| left.checked_sub(1);
+        if self.operands_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spent).is_err() {
+            return Some(Err(ParserError::RecursionLimitExceeded));
+        }
         let [first, second] = parser.peek_tokens_ref();
         let is_table = matches!(&first.token, Token::Word(word) if word.keyword == Keyword::TABLE);
         let is_name = matches!(&second.token, Token::Word(_));

@@ -1,24 +1,19 @@
-//! The statements: dispatch on the first words, queries, INSERT, views, sinks.
+//! The first words of a statement decide how it is read.
 //!
 //! [`Grammar`] wraps sqlparser's parser over one statement's tokens. Words are compared as text, since many of ours are
 //! no keywords of sqlparser.
 
-use datafusion::sql::sqlparser::ast::{self, Ident, ObjectName, Query};
+use datafusion::sql::sqlparser::ast::{self, Ident, ObjectName};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
 
-use crate::error::{SqlError, SqlErrorKind, SqlResult, closest};
+use crate::error::{STATEMENT_ENDS, SqlError, SqlErrorKind, SqlResult, closest, shortened};
 
-use super::dialect::{MillstreamDialect, select_all_from};
-use super::interval;
+use super::dialect::MillstreamDialect;
 use super::limits::NESTING_DEPTH_MAX;
 use super::script::Cursor;
-use super::statement::{
-    CreateSink, CreateView, Emit, EmitMode, Explain, Insert, Other, QueryText, SelectQuery, SinkTarget, Statement, TableWord,
-};
-
-static DIALECT: std::sync::LazyLock<MillstreamDialect> = std::sync::LazyLock::new(MillstreamDialect::default);
+use super::statement::{Explain, Other, SelectQuery, Statement};
 
 /// First words of statements, for "did you mean".
 const FIRST_WORDS: [&str; 22] = [
@@ -46,25 +41,22 @@ const FIRST_WORDS: [&str; 22] = [
     "ALTER",
 ];
 
+/// Words within queries, for "did you mean".
+const CLAUSE_WORDS: [&str; 11] =
+    ["FROM", "WHERE", "GROUP", "HAVING", "ORDER", "LIMIT", "JOIN", "UNION", "EMIT", "ALLOWED LATENESS", "LATE ROWS"];
+
 /// The parser of one statement.
 pub(super) struct Grammar<'a> {
     pub(super) parser: Parser<'a>,
-    text: &'a str,
-}
-
-/// `OR REPLACE`, `TEMPORARY`.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Modifiers {
-    pub(super) or_replace: bool,
-    pub(super) temporary: bool,
+    pub(super) dialect: &'a MillstreamDialect,
+    pub(super) text: &'a str,
 }
 
 impl<'a> Grammar<'a> {
-    pub(super) fn new(tokens: Vec<TokenWithSpan>, text: &'a str) -> Self {
-        let dialect: &'static MillstreamDialect = &DIALECT;
+    pub(super) fn new(dialect: &'a MillstreamDialect, tokens: Vec<TokenWithSpan>, text: &'a str) -> Self {
         let parser =
             Parser::new(dialect).with_recursion_limit(NESTING_DEPTH_MAX * PARSER_LEVELS_PER_NESTING).with_tokens_with_locations(tokens);
-        Self { parser, text }
+        Self { parser, dialect, text }
     }
 
     /// Any statement.
@@ -92,241 +84,6 @@ impl<'a> Grammar<'a> {
             Some(statement) => Ok(statement),
             None => self.other(),
         }
-    }
-
-    /// A query and its EMIT clause.
-    pub(super) fn query_and_emit(&mut self) -> SqlResult<(Box<Query>, Option<Emit>)> {
-        let query = self.parser.parse_query()?;
-        Ok((query, self.emit()?))
-    }
-
-    /// A query that is stored. With `options_follow`, a `WITH (…)` behind it is left in place: sqlparser would take it
-    /// for hints of the last table.
-    pub(super) fn query_text(&mut self, options_follow: bool) -> SqlResult<QueryText> {
-        let start = self.here().start;
-        let end = if options_follow { self.trailing_options() } else { None };
-        let (query, emit) = match end {
-            None => self.query_and_emit()?,
-            Some(count) => {
-                let tokens = (0..count).filter_map(|_| self.parser.next_token_no_skip().cloned()).collect();
-                let mut inner = Grammar::new(tokens, self.text);
-                let parsed = inner.query_and_emit()?;
-                inner.expect_end()?;
-                parsed
-            }
-        };
-        Ok(QueryText { query, emit, text: self.text_since(start) })
-    }
-
-    /// How many tokens stand before `WITH (` outside of brackets.
-    fn trailing_options(&self) -> Option<usize> {
-        let mut depth = 0_usize;
-        for n in 0.. {
-            match self.parser.peek_nth_token_no_skip(n).token {
-                Token::EOF => break,
-                Token::LParen => depth += 1,
-                Token::RParen => depth = depth.saturating_sub(1),
-                Token::Word(word) if depth == 0 && word.keyword == Keyword::WITH => {
-                    let next =
-                        (n + 1..).map(|n| self.parser.peek_nth_token_no_skip(n).token).find(|token| !matches!(token, Token::Whitespace(_)));
-                    if next == Some(Token::LParen) {
-                        return Some(n);
-                    }
-                }
-                _ => {}
-            }
-        }
-        None
-    }
-
-    /// `[EMIT …] [ALLOWED LATENESS …] [LATE ROWS INTO t]`
-    fn emit(&mut self) -> SqlResult<Option<Emit>> {
-        let mut mode = None;
-        if self.word("EMIT") {
-            mode = Some(self.emit_mode()?);
-        }
-        let mut lateness = None;
-        if self.words(&["ALLOWED", "LATENESS"]) {
-            lateness = Some(self.positive_interval("ALLOWED LATENESS")?);
-        }
-        let mut late_rows_into = None;
-        if self.words(&["LATE", "ROWS", "INTO"]) {
-            late_rows_into = Some(self.name()?);
-        }
-        if mode.is_none() && lateness.is_none() && late_rows_into.is_none() {
-            return Ok(None);
-        }
-        Ok(Some(Emit { mode: mode.unwrap_or(EmitMode::OnWindowClose), allowed_lateness_ms: lateness.unwrap_or(0), late_rows_into }))
-    }
-
-    fn emit_mode(&mut self) -> SqlResult<EmitMode> {
-        if self.words(&["ON", "WINDOW", "CLOSE"]) {
-            Ok(EmitMode::OnWindowClose)
-        } else if self.words(&["ON", "UPDATE"]) {
-            Ok(EmitMode::OnUpdate)
-        } else if self.word("EVERY") {
-            Ok(EmitMode::Every { interval_ms: self.positive_interval("EMIT EVERY")? })
-        } else {
-            Err(self
-                .expected("ON WINDOW CLOSE, ON UPDATE or EVERY after EMIT")
-                .with_hint("EMIT ON WINDOW CLOSE | EMIT ON UPDATE | EMIT EVERY INTERVAL '1' SECOND"))
-        }
-    }
-
-    fn positive_interval(&mut self, clause: &str) -> SqlResult<i64> {
-        let expr = self.parser.parse_expr()?;
-        let ms = interval::interval_ms(&expr)?;
-        if ms <= 0 {
-            return Err(interval::interval_error(&expr, &format!("the interval of {clause} must be positive")));
-        }
-        Ok(ms)
-    }
-
-    fn create(&mut self) -> SqlResult<Statement> {
-        self.parser.next_token();
-        let or_replace = self.words(&["OR", "REPLACE"]);
-        let temporary = self.word("TEMPORARY") || self.word("TEMP");
-        let modifiers = Modifiers { or_replace, temporary };
-        for (text, word) in [("TABLE", TableWord::Table), ("SOURCE", TableWord::Source), ("STREAM", TableWord::Stream)] {
-            if self.word(text) {
-                return Ok(Statement::CreateTable(Box::new(self.create_table(word, modifiers)?)));
-            }
-        }
-        if self.words(&["MATERIALIZED", "VIEW"]) {
-            return self.create_view(modifiers, true);
-        }
-        if self.word("VIEW") {
-            return self.create_view(modifiers, false);
-        }
-        if self.word("SINK") {
-            return self.create_sink(modifiers);
-        }
-        Err(self.create_unsupported())
-    }
-
-    fn create_unsupported(&self) -> SqlError {
-        let known = ["TABLE", "SOURCE", "STREAM", "VIEW", "MATERIALIZED", "SINK"];
-        let Token::Word(word) = self.parser.peek_token().token else {
-            return self.expected("TABLE, SOURCE, VIEW, MATERIALIZED VIEW or SINK after CREATE");
-        };
-        let word = word.value.to_uppercase();
-        match word.as_str() {
-            "MODEL" => self.not_yet("CREATE MODEL").with_hint("load the model in the program that embeds the engine"),
-            "SECRET" => self.not_yet("CREATE SECRET").with_hint("put the value into the WITH options of the table"),
-            "FUNCTION" => self.not_yet("CREATE FUNCTION").with_hint("register functions through the Rust API"),
-            "EXTERNAL" => self
-                .not_yet("CREATE EXTERNAL TABLE")
-                .with_hint("CREATE TABLE t (…) WITH ('connector' = 'file', 'path' = '…', 'format' = 'csv')"),
-            "SCHEMA" | "DATABASE" | "CATALOG" | "INDEX" | "UNIQUE" | "ROLE" | "USER" | "TYPE" | "TRIGGER" | "SEQUENCE" | "EXTENSION"
-            | "PROCEDURE" | "CONNECTION" => SqlError::unsupported(format!("CREATE {word} is not supported")).with_span(self.here()),
-            _ => {
-                let err = self.expected("TABLE, SOURCE, VIEW, MATERIALIZED VIEW or SINK after CREATE");
-                match closest(&word, known) {
-                    Some(better) => err.with_hint(format!("did you mean CREATE {better}?")),
-                    None => err,
-                }
-            }
-        }
-    }
-
-    fn create_view(&mut self, modifiers: Modifiers, materialized: bool) -> SqlResult<Statement> {
-        let if_not_exists = self.words(&["IF", "NOT", "EXISTS"]);
-        let name = self.name()?;
-        let columns = self.parenthesized_names()?;
-        let mut options = self.with_options()?;
-        self.expect_word("AS")?;
-        let query = self.query_text(true)?;
-        options.extend(self.with_options()?);
-        Ok(Statement::CreateView(Box::new(CreateView {
-            name,
-            columns,
-            or_replace: modifiers.or_replace,
-            if_not_exists,
-            temporary: modifiers.temporary,
-            materialized,
-            options,
-            query,
-        })))
-    }
-
-    fn create_sink(&mut self, modifiers: Modifiers) -> SqlResult<Statement> {
-        let if_not_exists = self.words(&["IF", "NOT", "EXISTS"]);
-        let name = self.name()?;
-        let into = if self.word("INTO") { Some(self.name()?) } else { None };
-        let mut options = self.with_options()?;
-        let query = if self.word("FROM") {
-            let source = self.name()?;
-            let text = format!("SELECT * FROM {source}");
-            QueryText { query: select_all_from(source)?, emit: None, text }
-        } else {
-            self.expect_word("AS")?;
-            self.query_text(true)?
-        };
-        options.extend(self.with_options()?);
-        let target = match into {
-            Some(table) if options.is_empty() => SinkTarget::Into(table),
-            Some(table) => {
-                return Err(SqlError::syntax(format!("sink {name} has both INTO {table} and WITH options"))
-                    .with_hint("put the options on the table, or leave INTO out"));
-            }
-            None if options.is_empty() => {
-                return Err(SqlError::syntax(format!("sink {name} does not say where it writes"))
-                    .with_hint("CREATE SINK s INTO t AS SELECT …, or WITH ('connector' = '…') AS SELECT …"));
-            }
-            None => SinkTarget::Options(options),
-        };
-        Ok(Statement::CreateSink(Box::new(CreateSink { name, or_replace: modifiers.or_replace, if_not_exists, target, query })))
-    }
-
-    /// What follows `INSERT`.
-    fn insert(&mut self) -> SqlResult<Insert> {
-        if self.peek_word(0, "OVERWRITE") {
-            return Err(self.not_yet("INSERT OVERWRITE").with_hint("CREATE OR REPLACE the table, then INSERT INTO it"));
-        }
-        self.expect_word("INTO")?;
-        let table = self.name()?;
-        let is_query = ["SELECT", "WITH", "VALUES", "TABLE"].iter().any(|word| self.peek_word(1, word))
-            || self.parser.peek_nth_token(1).token == Token::LParen;
-        let columns = if is_query { Vec::new() } else { self.parenthesized_names()? };
-        let query = self.query_text(false)?;
-        if ["RETURNING", "ON"].iter().any(|word| self.peek_word(0, word)) {
-            return Err(self.not_yet("INSERT with RETURNING or ON CONFLICT"));
-        }
-        Ok(Insert { table, columns, query })
-    }
-
-    /// `BEGIN STATEMENT SET; INSERT …; END` or `EXECUTE STATEMENT SET BEGIN INSERT …; END`
-    fn statement_set(&mut self) -> SqlResult<Statement> {
-        let opened_by_begin = self.word("BEGIN");
-        if !opened_by_begin {
-            self.expect_word("EXECUTE")?;
-        }
-        self.expect_word("STATEMENT")?;
-        self.expect_word("SET")?;
-        if opened_by_begin {
-            self.parser.expect_token(&Token::SemiColon)?;
-        } else {
-            self.expect_word("BEGIN")?;
-        }
-        let mut inserts = Vec::new();
-        loop {
-            while self.parser.consume_token(&Token::SemiColon) {}
-            if self.word("END") {
-                break;
-            }
-            if !self.word("INSERT") {
-                let err = self.expected("INSERT INTO or END in the statement set");
-                return Err(err.with_hint("a statement set holds INSERT statements and closes with END;"));
-            }
-            inserts.push(self.insert()?);
-            if self.parser.peek_token().token != Token::SemiColon {
-                return Err(self.expected("a semicolon after the INSERT"));
-            }
-        }
-        if inserts.is_empty() {
-            return Err(SqlError::syntax("the statement set holds no INSERT"));
-        }
-        Ok(Statement::StatementSet(inserts))
     }
 
     /// What follows `EXPLAIN`.
@@ -431,10 +188,20 @@ impl Grammar<'_> {
     }
 
     pub(super) fn expect_end(&self) -> SqlResult<()> {
-        match self.parser.peek_token().token {
-            Token::EOF => Ok(()),
-            _ => Err(self.expected("the end of the statement")),
+        if self.parser.peek_token().token == Token::EOF {
+            return Ok(());
         }
+        let err = self.expected("the end of the statement");
+        // A misspelt clause word was taken for an alias.
+        let before = self.parser.get_current_token().token.to_string();
+        let after = self.parser.peek_token().token.to_string();
+        for word in [before, after] {
+            match closest(&word, CLAUSE_WORDS) {
+                Some(better) if !better.eq_ignore_ascii_case(&word) => return Err(err.with_hint(format!("did you mean {better}?"))),
+                _ => {}
+            }
+        }
+        Err(err)
     }
 
     pub(super) fn name(&mut self) -> SqlResult<ObjectName> {
@@ -460,11 +227,10 @@ impl Grammar<'_> {
     pub(super) fn expected(&self, what: &str) -> SqlError {
         let next = self.parser.peek_token();
         let message = match next.token {
-            Token::EOF => format!("expected {what}, but the statement ends"),
-            token => format!("expected {what}, found {token}"),
+            Token::EOF => format!("expected {what}, {STATEMENT_ENDS}"),
+            token => format!("expected {what}, found {}", shortened(&token.to_string())),
         };
-        let end = self.parser.get_current_token().span.end;
-        SqlError::syntax(message).with_span(next.span).with_span(Span::new(end, end))
+        SqlError::syntax(message).with_span(next.span)
     }
 
     pub(super) fn not_yet(&self, what: &str) -> SqlError {

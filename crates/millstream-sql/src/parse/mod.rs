@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! script ──tokens──▶ script.rs ──one statement's tokens──▶ grammar.rs ──▶ Statement
-//!                       │                                     ├─ table_grammar.rs    CREATE TABLE
+//!                       │                                     ├─ create_grammar.rs, table_grammar.rs
 //!                       └─ limits.rs (size, nesting)          ├─ catalog_grammar.rs  SHOW, SET, DROP, …
+//!                                                             ├─ query_grammar.rs    EMIT, INSERT
 //!                                                             └─ sqlparser           queries, expressions
 //! Statement's query ──▶ window.rs (TUMBLE, HOP in one form) ──▶ WindowCall::from_table_factor when it is planned
 //! ```
@@ -12,10 +13,12 @@
 
 mod catalog_grammar;
 mod column_type;
+mod create_grammar;
 mod dialect;
 mod grammar;
 mod interval;
 mod limits;
+mod query_grammar;
 mod script;
 mod statement;
 mod table_grammar;
@@ -25,7 +28,7 @@ mod window_call;
 pub use column_type::arrow_type;
 pub use dialect::MillstreamDialect;
 pub use interval::interval_ms;
-pub use limits::{EXPRESSION_DEPTH_MAX, NESTING_DEPTH_MAX, SCRIPT_BYTES_MAX};
+pub use limits::{DEEP_STACK_BYTES, EXPRESSION_DEPTH_MAX, JOINS_MAX, NESTING_DEPTH_MAX, SCRIPT_BYTES_MAX, with_deep_stack};
 pub use script::{identifier_text, parse, parse_expression, parse_query};
 pub use statement::{
     Column, ColumnKind, CreateSink, CreateTable, CreateView, Drop, DropKind, Emit, EmitMode, Explain, Insert, Other, ParsedStatement,
@@ -38,3 +41,5 @@ pub(crate) use limits::nesting_error;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::check_golden;

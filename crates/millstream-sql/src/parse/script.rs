@@ -8,7 +8,7 @@
 use datafusion::sql::sqlparser::ast::{Expr, Ident, Query};
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 
-use crate::error::{SqlError, SqlErrorKind, SqlResult};
+use crate::error::{STATEMENT_ENDS, SqlError, SqlErrorKind, SqlResult};
 
 use super::dialect::MillstreamDialect;
 use super::grammar::Grammar;
@@ -37,11 +37,69 @@ pub fn parse(sql: &str) -> SqlResult<Vec<ParsedStatement>> {
 
 fn parse_piece(tokens: Vec<TokenWithSpan>, text: &str, first: Location) -> SqlResult<super::Statement> {
     let tokens = rebased(tokens, first);
-    limits::check(&tokens)?;
-    let mut grammar = Grammar::new(tokens, text);
-    let statement = grammar.statement()?;
-    grammar.expect_end()?;
-    Ok(statement)
+    read(tokens, text, |grammar| grammar.statement())
+}
+
+/// Reads all of `tokens`.
+fn read<T: Send>(tokens: Vec<TokenWithSpan>, text: &str, what: impl FnOnce(&mut Grammar<'_>) -> SqlResult<T> + Send) -> SqlResult<T> {
+    let end = tokens.last().map(|last| last.span.end);
+    let depth = limits::check(&tokens)?;
+    let dialect = MillstreamDialect::with_operands(limits::operands_max(tokens.len()));
+    let tokens = split_type_brackets(tokens);
+    let read = depth.run(|| {
+        let mut grammar = Grammar::new(&dialect, tokens, text);
+        let parsed = what(&mut grammar)?;
+        grammar.expect_end()?;
+        Ok(parsed)
+    });
+    match read {
+        Err(_) if dialect.is_exhausted() => Err(limits::tangled_error()),
+        Err(err) if err.message().ends_with(STATEMENT_ENDS) => Err(match end {
+            Some(end) => err.with_span(Span::new(end, end)),
+            None => err,
+        }),
+        other => other,
+    }
+}
+
+/// In the column types of CREATE TABLE, `>>` closes two brackets; the tokenizer takes it for an operator.
+fn split_type_brackets(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let head: Vec<&str> = tokens.iter().filter_map(|token| word_of(&token.token)).take(5).collect();
+    let is = |word: &str, known: &[&str]| known.iter().any(|known| word.eq_ignore_ascii_case(known));
+    let creates = head.first().is_some_and(|word| is(word, &["CREATE"]));
+    if !creates || !head.iter().any(|word| is(word, &["TABLE", "SOURCE", "STREAM"])) {
+        return tokens;
+    }
+    let mut split = Vec::with_capacity(tokens.len());
+    let (mut open, mut after_type) = (0_usize, false);
+    for token in tokens {
+        let text = token.token.to_string();
+        if open > 0 && text.len() > 1 && text.bytes().all(|byte| byte == b'>') {
+            for n in 0..text.len() as u64 {
+                let at = |offset| Location { line: token.span.start.line, column: token.span.start.column + offset };
+                split.push(TokenWithSpan { token: Token::Gt, span: Span::new(at(n), at(n + 1)) });
+            }
+            open = open.saturating_sub(text.len());
+            continue;
+        }
+        match &token.token {
+            Token::Lt if after_type => open += 1,
+            Token::Gt => open = open.saturating_sub(1),
+            _ => {}
+        }
+        if !matches!(token.token, Token::Whitespace(_)) {
+            after_type = word_of(&token.token).is_some_and(|word| is(word, &["ARRAY", "MAP", "ROW", "STRUCT"]));
+        }
+        split.push(token);
+    }
+    split
+}
+
+fn word_of(token: &Token) -> Option<&str> {
+    match token {
+        Token::Word(word) if word.quote_style.is_none() => Some(&word.value),
+        _ => None,
+    }
 }
 
 /// Parses one query with its EMIT clause, as kept in [`QueryText::text`](super::QueryText).
@@ -49,11 +107,7 @@ fn parse_piece(tokens: Vec<TokenWithSpan>, text: &str, first: Location) -> SqlRe
 /// # Errors
 /// Wrong SQL, or more than one query.
 pub fn parse_query(sql: &str) -> SqlResult<(Box<Query>, Option<Emit>)> {
-    with_grammar(sql, |grammar| {
-        let parsed = grammar.query_and_emit()?;
-        grammar.expect_end()?;
-        Ok(parsed)
-    })
+    whole(sql, |grammar| grammar.query_and_emit())
 }
 
 /// Parses one expression, as kept for computed columns and watermarks.
@@ -61,19 +115,11 @@ pub fn parse_query(sql: &str) -> SqlResult<(Box<Query>, Option<Emit>)> {
 /// # Errors
 /// Wrong SQL, or more than one expression.
 pub fn parse_expression(sql: &str) -> SqlResult<Expr> {
-    with_grammar(sql, |grammar| {
-        let expr = grammar.parser.parse_expr()?;
-        grammar.expect_end()?;
-        Ok(expr)
-    })
+    whole(sql, |grammar| Ok(grammar.parser.parse_expr()?))
 }
 
-fn with_grammar<T>(sql: &str, read: impl FnOnce(&mut Grammar<'_>) -> SqlResult<T>) -> SqlResult<T> {
-    let parsed = tokenize(sql).and_then(|tokens| {
-        limits::check(&tokens)?;
-        read(&mut Grammar::new(tokens, sql))
-    });
-    parsed.map_err(|err| err.with_source(sql))
+fn whole<T: Send>(sql: &str, what: impl FnOnce(&mut Grammar<'_>) -> SqlResult<T> + Send) -> SqlResult<T> {
+    tokenize(sql).and_then(|tokens| read(tokens, sql, what)).map_err(|err| err.with_source(sql))
 }
 
 /// The name that an identifier stands for: folded to lower case unless it was quoted.
@@ -94,7 +140,8 @@ fn tokenize(sql: &str) -> SqlResult<Vec<TokenWithSpan>> {
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         let at = Location { line: line as u64, column: column as u64 };
-        return Err(SqlError::syntax("a NUL character is not allowed in SQL").with_span(Span::new(at, at)));
+        let err = SqlError::syntax("a NUL character is not allowed in SQL");
+        return Err(err.with_span(Span::new(at, at)).with_source(sql));
     }
     let mut tokens = Vec::new();
     Tokenizer::new(&MillstreamDialect::default(), sql)
@@ -147,9 +194,9 @@ fn opens_statement_set(part: &[TokenWithSpan]) -> bool {
 
 fn starts_with(part: &[TokenWithSpan], words: &[&str]) -> bool {
     let mut visible = part.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
-    words.iter().all(|word| match visible.next().map(|token| &token.token) {
-        Some(Token::Word(found)) => found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word),
-        _ => false,
+    words.iter().all(|word| {
+        let found = visible.next().and_then(|token| word_of(&token.token));
+        found.is_some_and(|found| found.eq_ignore_ascii_case(word))
     })
 }
 

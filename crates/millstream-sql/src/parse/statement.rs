@@ -62,21 +62,19 @@ pub enum Statement {
     Other(Other),
 }
 
-/// Which word introduced a table; all three mean the same.
+/// Which word after CREATE introduced a table; all three mean the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the variants are the words")]
 pub enum TableWord {
-    /// `CREATE TABLE`
     Table,
-    /// `CREATE SOURCE`
     Source,
-    /// `CREATE STREAM`
     Stream,
 }
 
 /// `CREATE [OR REPLACE] [TEMPORARY] TABLE [IF NOT EXISTS] name (…) [WITH (…)] [AS query]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct CreateTable {
-    /// The table's name.
+    /// The table.
     pub name: ObjectName,
     /// The word it was declared with.
     pub word: TableWord,
@@ -129,7 +127,7 @@ pub enum ColumnKind {
     /// `name AS expr`
     Computed {
         /// The expression.
-        expr: Expr,
+        expr: Box<Expr>,
         /// Its source.
         text: String,
     },

@@ -5,7 +5,8 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::error::{SqlError, SqlErrorKind, SqlResult, closest};
 
-use super::grammar::{Grammar, Modifiers};
+use super::create_grammar::Modifiers;
+use super::grammar::Grammar;
 use super::script::identifier_text;
 use super::statement::{Column, ColumnKind, CreateTable, TableWord, Watermark, WithOption};
 
@@ -177,7 +178,7 @@ impl Grammar<'_> {
         {
             return Ok(ColumnKind::ProcessingTime);
         }
-        Ok(ColumnKind::Computed { expr, text: self.text_since(start) })
+        Ok(ColumnKind::Computed { expr: Box::new(expr), text: self.text_since(start) })
     }
 
     /// What follows `METADATA`.

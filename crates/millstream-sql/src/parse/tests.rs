@@ -1,1 +1,0 @@
-//! Tables of text in, text out.
