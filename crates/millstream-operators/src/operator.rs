@@ -83,6 +83,17 @@ pub trait StatefulOperator: fmt::Debug + Send + Sync {
     /// does. Lets the crank advance in steps and set timers.
     fn nth_due(&self, n: usize) -> Option<i64>;
 
+    /// Groups per input row so far, per partition: near 0 when partitions see the same few keys again and again, near 1 when
+    /// nearly every row is a group. `None` while too little was seen, or where it does not matter.
+    fn groups_per_row(&self) -> Option<f64> {
+        None
+    }
+
+    /// From now on a key's rows come on one partition only.
+    fn distribute_by_key(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// The state as rows. The operator goes on with the same state.
     fn snapshot(&self) -> Result<OperatorSnapshot>;
 

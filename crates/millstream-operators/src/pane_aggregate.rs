@@ -38,6 +38,9 @@ use crate::window_assign::constant_column;
 /// Released batches smaller than this are joined, so that the stage above does not run on crumbs.
 const RELEASE_ROWS_MIN: usize = 8192;
 
+/// Rows before the number of groups per row says anything.
+const OBSERVED_ROWS_MIN: u64 = 100_000;
+
 /// Where a row's windows come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeSource {
@@ -85,8 +88,6 @@ pub struct PaneAggregateSpec {
     pub output: Vec<OutputColumn>,
     /// Schema of the result.
     pub schema: SchemaRef,
-    /// True if a key occurs on one partition only (input hashed by key): tables need no merging.
-    pub disjoint_partitions: bool,
 }
 
 /// See the module's page.
@@ -117,6 +118,10 @@ struct Shared {
     /// HOP: panes that are complete.
     tree: Option<PaneTree>,
     windows_released: u64,
+    /// A key occurs on one partition only (input hashed by key): tables need no merging.
+    disjoint_partitions: bool,
+    /// Groups of all tables released, before merging.
+    groups_released: u64,
     ids: Vec<usize>,
     restored: OperatorMetrics,
 }
@@ -137,6 +142,8 @@ impl PaneAggregate {
             sealed: BTreeMap::new(),
             tree,
             windows_released: 0,
+            disjoint_partitions: false,
+            groups_released: 0,
             ids: Vec::new(),
             restored: OperatorMetrics::default(),
         };
@@ -220,7 +227,8 @@ impl PaneAggregate {
         let mut tables: Vec<PaneTable> =
             self.partitions.iter().filter_map(|partition| partition.lock().panes.remove(&start)).collect();
         let layers = shared.sealed.remove(&start).unwrap_or_default();
-        if layers.is_empty() && (tables.len() <= 1 || self.spec.disjoint_partitions) {
+        shared.groups_released += tables.iter().map(|table| table.len() as u64).sum::<u64>();
+        if layers.is_empty() && (tables.len() <= 1 || shared.disjoint_partitions) {
             return Ok(tables);
         }
         tables.sort_by_key(PaneTable::len);
@@ -411,6 +419,19 @@ impl StatefulOperator for PaneAggregate {
             return Some(i64::MAX);
         }
         ends.iter().nth(n.saturating_sub(1)).or_else(|| ends.last()).copied()
+    }
+
+    fn groups_per_row(&self) -> Option<f64> {
+        let rows: u64 = self.partitions.iter().map(|partition| partition.lock().metrics.rows_in).sum();
+        (rows >= OBSERVED_ROWS_MIN).then(|| self.shared.lock().groups_released as f64 / rows as f64)
+    }
+
+    fn distribute_by_key(&self) -> Result<()> {
+        let mut shared = self.shared.lock();
+        // Tables filled so far share keys; as layers they are merged.
+        self.seal_active(&mut shared)?;
+        shared.disjoint_partitions = true;
+        Ok(())
     }
 
     fn snapshot(&self) -> Result<OperatorSnapshot> {

@@ -4,19 +4,22 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::{DFSchema, Result, internal_err, plan_datafusion_err};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_expr::aggregate::{LoweredAggregate, LoweredAggregateBuilder};
 use datafusion::physical_expr::create_physical_expr;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, PhysicalExpr};
+use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning, PhysicalExpr};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 use millstream_operators::pane_table::PaneAggregateExpr;
 use millstream_operators::{
     EpochScan, OutputColumn, PaneAggregate, PaneAggregateSpec, StatefulOperator, StreamLimit, TimeSource, WindowAssignExec, WindowBuffer,
+    window_fields,
 };
+use millstream_time::WindowSpec;
 
 use crate::logical::label::Role;
 use crate::logical::nodes::{Leaf, WindowAssign};
@@ -42,6 +45,8 @@ pub struct PhysicalPipeline {
 pub struct PhysicalStage {
     /// Executed once an epoch, reset in between.
     pub plan: Arc<dyn ExecutionPlan>,
+    /// The same with its rows hashed by the keys of the aggregate it feeds, where there are keys and several partitions.
+    pub by_key: Option<Arc<dyn ExecutionPlan>>,
 }
 
 /// Plans every stage and makes fresh operators.
@@ -55,11 +60,26 @@ pub async fn plan_pipeline(pipeline: &PipelinePlan, state: &SessionState) -> Res
     let mut operators: Vec<Arc<dyn StatefulOperator>> = Vec::new();
     for (stage, operator) in pipeline.stages.iter().zip(&pipeline.operators) {
         let plan = plan_stage(&stage.plan, state).await?;
-        operators.push(make_operator(operator, stage, &plan, state)?);
-        stages.push(PhysicalStage { plan });
+        let by_key = match &operator.kind {
+            OperatorKind::Aggregate { .. } => {
+                let spec = aggregate_spec(operator, stage, &plan, state)?;
+                let by_key = hashed_by_key(&spec, &plan)?;
+                operators.push(Arc::new(PaneAggregate::try_new(spec, plan.output_partitioning().partition_count())?));
+                by_key
+            }
+            OperatorKind::Buffer { window, time } => {
+                operators.push(Arc::new(window_buffer(*window, *time, &plan)));
+                None
+            }
+            OperatorKind::Limit { offset, limit } => {
+                operators.push(Arc::new(StreamLimit::new(*offset, *limit)));
+                None
+            }
+        };
+        stages.push(PhysicalStage { plan, by_key });
     }
     let plan = plan_stage(&pipeline.result.plan, state).await?;
-    Ok(PhysicalPipeline { schema: plan.schema(), tables, stages, operators, result: PhysicalStage { plan } })
+    Ok(PhysicalPipeline { schema: plan.schema(), tables, stages, operators, result: PhysicalStage { plan, by_key: None } })
 }
 
 /// The physical plan of an optimized logical plan that may hold our nodes.
@@ -68,28 +88,25 @@ pub async fn plan_stage(plan: &LogicalPlan, state: &SessionState) -> Result<Arc<
     planner.create_physical_plan(plan, state).await
 }
 
-fn make_operator(
-    operator: &OperatorPlan,
-    stage: &Stage,
-    plan: &Arc<dyn ExecutionPlan>,
-    state: &SessionState,
-) -> Result<Arc<dyn StatefulOperator>> {
+/// The stage's rows hashed by the aggregate's keys over its partitions.
+fn hashed_by_key(spec: &PaneAggregateSpec, plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let partitions = plan.output_partitioning().partition_count();
-    Ok(match &operator.kind {
-        OperatorKind::Aggregate { .. } => Arc::new(PaneAggregate::try_new(aggregate_spec(operator, stage, plan, state)?, partitions)?),
-        OperatorKind::Buffer { window, time } => {
-            let schema = match window.size_ms() {
-                Some(_) => {
-                    let mut fields = plan.schema().fields().to_vec();
-                    fields.extend(millstream_operators::window_fields(plan.schema().field(*time).data_type()));
-                    Arc::new(datafusion::arrow::datatypes::Schema::new(fields))
-                }
-                None => plan.schema(),
-            };
-            Arc::new(WindowBuffer::new(*window, *time, schema))
-        }
-        OperatorKind::Limit { offset, limit } => Arc::new(StreamLimit::new(*offset, *limit)),
-    })
+    if partitions < 2 || spec.keys.is_empty() {
+        return Ok(None);
+    }
+    let keys = spec.keys.iter().map(|(expr, _)| Arc::clone(expr)).collect();
+    let hashed = RepartitionExec::try_new(Arc::clone(plan), Partitioning::Hash(keys, partitions))?;
+    Ok(Some(Arc::new(hashed)))
+}
+
+fn window_buffer(window: WindowSpec, time: usize, plan: &Arc<dyn ExecutionPlan>) -> WindowBuffer {
+    let schema = plan.schema();
+    if window == WindowSpec::Global {
+        return WindowBuffer::new(window, time, schema);
+    }
+    let mut fields = schema.fields().to_vec();
+    fields.extend(window_fields(schema.field(time).data_type()));
+    WindowBuffer::new(window, time, Arc::new(Schema::new(fields)))
 }
 
 fn aggregate_spec(operator: &OperatorPlan, stage: &Stage, plan: &Arc<dyn ExecutionPlan>, state: &SessionState) -> Result<PaneAggregateSpec> {
@@ -128,7 +145,7 @@ fn aggregate_spec(operator: &OperatorPlan, stage: &Stage, plan: &Arc<dyn Executi
         aggregates.push(PaneAggregateExpr::new(aggregate, filter));
         output.push(OutputColumn::Aggregate(number));
     }
-    Ok(PaneAggregateSpec { window: *window, time, keys, aggregates, output, schema, disjoint_partitions: false })
+    Ok(PaneAggregateSpec { window: *window, time, keys, aggregates, output, schema })
 }
 
 /// Plans [`Leaf`] and [`WindowAssign`].

@@ -63,6 +63,18 @@ pub(crate) struct TimeOptions {
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) max_future_skew: Option<Duration>,
     pub(crate) bad_rows: BadRows,
+    pub(crate) late_rows: LateRows,
+}
+
+/// When a row is too late for its windows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LateRows {
+    /// When the operator's watermark had closed them before the epoch: loses least.
+    #[default]
+    Lenient,
+    /// When the source's running watermark just before the row had passed them: with one lane independent of how the input is
+    /// cut into epochs.
+    Strict,
 }
 
 /// An expression of a table definition, resolved over the physical columns.
@@ -119,13 +131,17 @@ fn take_time_options(options: &mut Options) -> Result<TimeOptions> {
             ));
         }
     };
-    match options.take_any(&["late_rows", "late-rows"])?.as_deref() {
-        None | Some("lenient") => {}
-        Some(other) => {
-            return Err(Error::user("0A000", format!("late_rows = '{other}' is not supported yet (hint: 'lenient' is the default)")));
-        }
-    }
-    Ok(TimeOptions { idle_timeout: options.take_duration("idle_timeout")?, max_future_skew: options.take_duration("max_future_skew")?, bad_rows })
+    let late_rows = match options.take_any(&["late_rows", "late-rows"])?.as_deref() {
+        None | Some("lenient") => LateRows::Lenient,
+        Some("strict") => LateRows::Strict,
+        Some(other) => return Err(Error::user("22023", format!("late_rows must be 'lenient' or 'strict': got '{other}'"))),
+    };
+    Ok(TimeOptions {
+        idle_timeout: options.take_duration("idle_timeout")?,
+        max_future_skew: options.take_duration("max_future_skew")?,
+        bad_rows,
+        late_rows,
+    })
 }
 
 fn physical_columns(create: &CreateTable, options: &Options, connectors: &ConnectorRegistry) -> Result<SchemaRef> {

@@ -40,4 +40,4 @@ pub use millstream_time::{Clock, SystemClock};
 pub use pipeline::{PipelineHandle, PipelineState, PipelineStatus};
 pub use query::{Outcome, Query};
 pub use session::Session;
-pub use settings::{ExecutionMode, Settings};
+pub use settings::{AggregateDistribution, ExecutionMode, Settings};

@@ -19,6 +19,19 @@ pub enum ExecutionMode {
     Batch,
 }
 
+/// How rows reach the partitions of a windowed aggregate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AggregateDistribution {
+    /// Late merge until the observed number of groups per row says that hashing is cheaper.
+    #[default]
+    Auto,
+    /// As they come; partitions are merged when a window closes.
+    LateMerge,
+    /// Hashed by key.
+    ByKey,
+}
+
 /// Numbers and choices; a session has its own copy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -27,6 +40,8 @@ pub struct Settings {
     pub execution_mode: ExecutionMode,
     /// `parallelism`: partitions of each stage.
     pub parallelism: usize,
+    /// `aggregate_distribution`
+    pub aggregate_distribution: AggregateDistribution,
     /// `epoch_rows_max`: rows of an epoch at most.
     pub epoch_rows_max: usize,
     /// `epoch_bytes_max`: bytes of an epoch at most.
@@ -49,6 +64,7 @@ impl Default for Settings {
         Self {
             execution_mode: ExecutionMode::Streaming,
             parallelism: std::thread::available_parallelism().map_or(1, usize::from),
+            aggregate_distribution: AggregateDistribution::Auto,
             epoch_rows_max: input.epoch_rows_max,
             epoch_bytes_max: input.epoch_bytes_max,
             epoch_linger_ms: 5,
@@ -85,6 +101,7 @@ impl Settings {
         match name {
             "execution_mode" => self.execution_mode = parse_mode(value)?,
             "parallelism" => self.parallelism = count(name, value, 1, 256)?,
+            "aggregate_distribution" => self.aggregate_distribution = parse_distribution(value)?,
             "epoch_rows_max" => self.epoch_rows_max = count(name, value, 1, 100_000_000)?,
             "epoch_bytes_max" => self.epoch_bytes_max = count(name, value, 1, 1 << 40)?,
             "epoch_linger_ms" => self.epoch_linger_ms = millis(name, value)?,
@@ -137,6 +154,15 @@ fn parse_mode(value: &str) -> Result<ExecutionMode> {
         "streaming" => Ok(ExecutionMode::Streaming),
         "batch" => Ok(ExecutionMode::Batch),
         _ => Err(Error::user("22023", format!("execution_mode must be streaming or batch: got '{value}'"))),
+    }
+}
+
+fn parse_distribution(value: &str) -> Result<AggregateDistribution> {
+    match value.to_ascii_lowercase().as_str() {
+        "auto" => Ok(AggregateDistribution::Auto),
+        "late_merge" => Ok(AggregateDistribution::LateMerge),
+        "by_key" => Ok(AggregateDistribution::ByKey),
+        _ => Err(Error::user("22023", format!("aggregate_distribution must be auto, late_merge or by_key: got '{value}'"))),
     }
 }
 

@@ -47,7 +47,8 @@ impl PaneAggregate {
         Ok(OperatorSnapshot { watermark: shared.watermark, metrics, state: Snapshot::Layers(batches) })
     }
 
-    fn seal_active(&self, shared: &mut Shared) -> Result<()> {
+    /// Turns every active table into an immutable layer.
+    pub(super) fn seal_active(&self, shared: &mut Shared) -> Result<()> {
         for partition in &self.partitions {
             for (start, table) in std::mem::take(&mut partition.lock().panes) {
                 shared.sealed.entry(start).or_default().push(table.into_partial()?);

@@ -10,8 +10,10 @@ use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::physical_expr::create_physical_expr;
 use datafusion::physical_plan::PhysicalExpr;
+use millstream_time::{Watermark, WindowSpec};
 
-use crate::catalog::{ColumnSource, Stream};
+use super::lateness::StrictLateness;
+use crate::catalog::{ColumnSource, LateRows, Stream};
 use crate::input::{SourceSpec, WatermarkRule};
 
 /// Fills the columns of one source.
@@ -19,6 +21,7 @@ use crate::input::{SourceSpec, WatermarkRule};
 pub(super) struct Columns {
     fills: Vec<Fill>,
     schema: SchemaRef,
+    strict: Option<StrictLateness>,
 }
 
 #[derive(Debug)]
@@ -29,7 +32,12 @@ enum Fill {
 }
 
 /// How to read `wanted` columns (indices into the stream's table) and how to fill them.
-pub(super) fn plan_columns(stream: &Stream, wanted: &[usize], state: &SessionState) -> Result<(SourceSpec, Columns)> {
+pub(super) fn plan_columns(
+    stream: &Stream,
+    wanted: &[usize],
+    windows: Option<WindowSpec>,
+    state: &SessionState,
+) -> Result<(SourceSpec, Columns)> {
     let projection = needed_physical(stream, wanted);
     let schema: SchemaRef = Arc::new(stream.physical.project(&projection)?);
     let df_schema = DFSchema::try_from(Arc::clone(&schema))?;
@@ -56,6 +64,13 @@ pub(super) fn plan_columns(stream: &Stream, wanted: &[usize], state: &SessionSta
     let Some(source) = stream.source.clone() else {
         return datafusion::common::plan_err!("{} can only be written: its connector is a sink", stream.name);
     };
+    let strict = match (windows, stream.watermark.as_ref(), stream.time.late_rows) {
+        (Some(spec), Some(definition), LateRows::Strict) => {
+            let time = wanted.iter().position(|&column| column == definition.column);
+            time.map(|time| StrictLateness::new(spec, time, watermark.clone()))
+        }
+        _ => None,
+    };
     let spec = SourceSpec {
         name: stream.name.clone(),
         source,
@@ -67,7 +82,7 @@ pub(super) fn plan_columns(stream: &Stream, wanted: &[usize], state: &SessionSta
         bad_rows: stream.time.bad_rows,
     };
     let schema = Arc::new(stream.table.schema.project(wanted)?);
-    Ok((spec, Columns { fills, schema }))
+    Ok((spec, Columns { fills, schema, strict }))
 }
 
 /// Physical columns that the wanted columns and the watermark read, ascending.
@@ -97,8 +112,35 @@ fn needed_physical(stream: &Stream, wanted: &[usize]) -> Vec<usize> {
 }
 
 impl Columns {
-    /// The wanted columns of a decoded batch.
-    pub(super) fn fill(&self, batch: &RecordBatch, clock_ms: i64) -> Result<RecordBatch> {
+    /// Goes on where the source's watermark is `watermark`, over `lanes` lanes.
+    pub(super) fn go_on_from(&mut self, watermark: Watermark, lanes: usize) {
+        if let Some(strict) = &mut self.strict {
+            strict.go_on_from(watermark, lanes);
+        }
+    }
+
+    /// Tells how far the source's watermark is after an epoch.
+    pub(super) fn epoch_done(&mut self, watermark: Watermark) {
+        if let Some(strict) = &mut self.strict {
+            strict.epoch_done(watermark);
+        }
+    }
+
+    /// Rows that strict lateness left out.
+    pub(super) fn late_rows(&self) -> u64 {
+        self.strict.as_ref().map_or(0, StrictLateness::late_rows)
+    }
+
+    /// The wanted columns of a decoded batch, without rows that are late by the strict rule.
+    pub(super) fn fill(&mut self, batch: &RecordBatch, clock_ms: i64) -> Result<RecordBatch> {
+        let filled = self.fill_all(batch, clock_ms)?;
+        match &mut self.strict {
+            Some(strict) => strict.keep_in_time(filled, batch),
+            None => Ok(filled),
+        }
+    }
+
+    fn fill_all(&self, batch: &RecordBatch, clock_ms: i64) -> Result<RecordBatch> {
         let rows = batch.num_rows();
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.fills.len());
         for fill in &self.fills {

@@ -29,7 +29,7 @@ pub(super) struct Checkpoint {
 /// One pipeline, turning.
 pub(super) struct Crank<'a> {
     pub(super) inputs: Inputs,
-    pub(super) columns: &'a [Columns],
+    pub(super) columns: &'a mut [Columns],
     pub(super) plan: EpochPlan,
     pub(super) output: &'a mut Output,
     pub(super) clock: &'a Arc<dyn Clock>,
@@ -90,12 +90,18 @@ impl Crank<'_> {
         }
     }
 
-    fn fill(&self, epoch: EpochInput) -> Result<Vec<Vec<RecordBatch>>> {
-        let clock_ms = epoch.clock_ms;
-        let filled = epoch.sources.into_iter().zip(self.columns).map(|(source, columns)| {
-            source.batches.iter().filter(|batch| batch.num_rows() > 0).map(|batch| columns.fill(batch, clock_ms)).collect()
-        });
-        filled.collect::<datafusion::common::Result<_>>().map_err(|error| Error::running(&error))
+    /// The epoch's rows by source, with all columns that the pipeline reads.
+    fn fill(&mut self, epoch: EpochInput) -> Result<Vec<Vec<RecordBatch>>> {
+        let mut all = Vec::with_capacity(epoch.sources.len());
+        for (source, columns) in epoch.sources.into_iter().zip(self.columns.iter_mut()) {
+            let mut filled = Vec::with_capacity(source.batches.len());
+            for batch in source.batches.iter().filter(|batch| batch.num_rows() > 0) {
+                filled.push(columns.fill(batch, epoch.clock_ms).map_err(|error| Error::running(&error))?);
+            }
+            columns.epoch_done(source.watermark);
+            all.push(filled);
+        }
+        Ok(all)
     }
 
     /// When the next turn is due even without input, by the clock's monotonic time.
@@ -152,7 +158,8 @@ impl Crank<'_> {
         status.watermark_ms = (watermark != Watermark::MIN && watermark != Watermark::MAX).then(|| watermark.as_ms());
         let idle = sources.iter().filter(|source| source.idle_lanes > 0 && source.idle_lanes + source.finished_lanes == source.lanes);
         status.idle_sources = idle.map(|source| source.name.clone()).collect();
-        (status.late_rows, status.untimed_rows, status.open_windows, status.state_bytes) = (0, 0, 0, 0);
+        status.late_rows = self.columns.iter().map(Columns::late_rows).sum();
+        (status.untimed_rows, status.open_windows, status.state_bytes) = (0, 0, 0);
         for operator in self.plan.metrics() {
             status.late_rows += operator.late_rows;
             status.untimed_rows += operator.untimed_rows;

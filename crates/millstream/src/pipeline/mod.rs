@@ -8,6 +8,7 @@
 
 mod columns;
 mod crank;
+mod lateness;
 mod output;
 mod plan;
 mod start;

@@ -21,6 +21,11 @@ use millstream_sql::physical::PhysicalPipeline;
 use millstream_time::Watermark;
 use tokio::task::JoinSet;
 
+use crate::settings::{AggregateDistribution, Settings};
+
+/// From so many groups per row on, hashing rows costs less than merging groups.
+const GROUPS_PER_ROW_BY_KEY: f64 = 0.25;
+
 /// Stages and operators, ready to run.
 #[derive(Debug)]
 pub(super) struct EpochPlan {
@@ -36,6 +41,8 @@ pub(super) struct EpochPlan {
 struct RunningStage {
     plan: Arc<dyn ExecutionPlan>,
     inputs: BTreeSet<LeafId>,
+    /// The same, its rows hashed by the keys of the operator it feeds; to be changed to where that pays.
+    by_key: Option<Arc<dyn ExecutionPlan>>,
     /// Its partitions do not exchange rows, so one without input need not run.
     partitions_apart: bool,
 }
@@ -65,11 +72,12 @@ pub(super) struct StepOutput {
 }
 
 impl EpochPlan {
-    pub(super) fn new(pipeline: &PipelinePlan, physical: PhysicalPipeline, context: &TaskContext, windows_max: usize) -> Self {
+    pub(super) fn new(pipeline: &PipelinePlan, physical: PhysicalPipeline, context: &TaskContext, settings: &Settings) -> Result<Self> {
         let logical = pipeline.stages.iter().chain([&pipeline.result]);
         let stages = physical.stages.into_iter().chain([physical.result]).zip(logical).map(|(stage, logical)| RunningStage {
             partitions_apart: partitions_apart(&stage.plan),
             plan: stage.plan,
+            by_key: if settings.aggregate_distribution == AggregateDistribution::LateMerge { None } else { stage.by_key },
             inputs: logical.inputs.clone(),
         });
         let operators = physical.operators.into_iter().zip(&pipeline.operators).map(|(operator, plan)| RunningOperator {
@@ -89,7 +97,18 @@ impl EpochPlan {
             context.window_functions().clone(),
             context.runtime_env(),
         ));
-        Self { stages: stages.collect(), operators: operators.collect(), tables: physical.tables, inputs, context, windows_max }
+        let mut plan = Self {
+            stages: stages.collect(),
+            operators: operators.collect(),
+            tables: physical.tables,
+            inputs,
+            context,
+            windows_max: settings.epoch_windows_max,
+        };
+        if settings.aggregate_distribution == AggregateDistribution::ByKey {
+            (0..plan.operators.len()).try_for_each(|n| plan.distribute_by_key(n))?;
+        }
+        Ok(plan)
     }
 
     /// Runs a step. `rows` are the epoch's batches by source (empty in steps after the first).
@@ -118,6 +137,7 @@ impl EpochPlan {
             let leaf = LeafId::Operator(n);
             if released.windows > 0 {
                 fed.insert(leaf);
+                self.adapt(n)?;
             }
             self.inputs.set(leaf, released.batches);
             let feeds_result = self.stages.last().is_some_and(|result| result.inputs.len() == 1 && result.inputs.contains(&leaf));
@@ -130,6 +150,24 @@ impl EpochPlan {
             self.inputs.set(leaf, Vec::new());
         }
         Ok(output)
+    }
+
+    /// Changes to hashing once an operator has seen that late merge does its work twice.
+    fn adapt(&mut self, n: usize) -> Result<()> {
+        let pays = |groups_per_row: f64| groups_per_row > GROUPS_PER_ROW_BY_KEY;
+        if self.stages[n].by_key.is_some() && self.operators[n].operator.groups_per_row().is_some_and(pays) {
+            return self.distribute_by_key(n);
+        }
+        Ok(())
+    }
+
+    fn distribute_by_key(&mut self, n: usize) -> Result<()> {
+        if let Some(by_key) = self.stages[n].by_key.take() {
+            self.operators[n].operator.distribute_by_key()?;
+            self.stages[n].partitions_apart = false;
+            self.stages[n].plan = by_key;
+        }
+        Ok(())
     }
 
     /// Where operator `n` should be: the smallest watermark of its sources, or the epoch clock.

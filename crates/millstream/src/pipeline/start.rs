@@ -8,16 +8,18 @@ use std::time::Duration;
 
 use datafusion::execution::SessionState;
 use millstream_connectors::Replay;
-use millstream_sql::logical::PipelinePlan;
+use millstream_operators::LeafId;
+use millstream_sql::logical::label::TimeDomain;
+use millstream_sql::logical::{OperatorKind, PipelinePlan};
 use millstream_sql::physical::plan_pipeline;
-use millstream_time::Clock;
+use millstream_time::{Clock, WindowSpec};
 
 use super::columns::{Columns, plan_columns};
 use super::crank::{Checkpoint, Crank};
 use super::output::Output;
 use super::plan::EpochPlan;
 use super::status::{PipelineHandle, PipelineState, Shared};
-use crate::catalog::Stream;
+use crate::catalog::{LateRows, Stream};
 use crate::context::EpochClock;
 use crate::error::{Error, Result};
 use crate::input::{Inputs, SourceSpec};
@@ -43,8 +45,9 @@ pub(crate) async fn start(mut spec: PipelineSpec) -> Result<PipelineHandle> {
     let shared = Shared::new(&spec.name);
     let mut sources = Vec::new();
     let mut columns = Vec::new();
-    for (scan, stream) in spec.plan.sources.iter().zip(&spec.streams) {
-        let (source, fills) = plan_columns(stream, &scan.columns, &spec.state).map_err(|error| Error::running(&error))?;
+    for (number, (scan, stream)) in spec.plan.sources.iter().zip(&spec.streams).enumerate() {
+        let windows = if stream.time.late_rows == LateRows::Strict { only_windows(&spec.plan, number)? } else { None };
+        let (source, fills) = plan_columns(stream, &scan.columns, windows, &spec.state).map_err(|error| Error::running(&error))?;
         sources.push(source);
         columns.push(fills);
     }
@@ -54,7 +57,7 @@ pub(crate) async fn start(mut spec: PipelineSpec) -> Result<PipelineHandle> {
     let handle = PipelineHandle { shared: Arc::clone(&shared) };
     #[expect(clippy::disallowed_methods, reason = "this crate is the spawner of tasks")]
     tokio::spawn(async move {
-        let ended = supervise(&mut spec, &sources, &columns, inputs, plan, &shared).await;
+        let ended = supervise(&mut spec, &sources, &mut columns, inputs, plan, &shared).await;
         let state = match ended {
             Ok(state) => state,
             Err(error) => {
@@ -71,16 +74,39 @@ pub(crate) async fn start(mut spec: PipelineSpec) -> Result<PipelineHandle> {
     Ok(handle)
 }
 
+/// The windows that a source's rows go into, for strict lateness; an error if there are several kinds.
+fn only_windows(plan: &PipelinePlan, source: usize) -> Result<Option<WindowSpec>> {
+    let mut found = None;
+    for (stage, operator) in plan.stages.iter().zip(&plan.operators) {
+        let window = match &operator.kind {
+            OperatorKind::Aggregate { window, .. } | OperatorKind::Buffer { window, .. } if operator.domain == TimeDomain::Event => *window,
+            _ => continue,
+        };
+        if window == WindowSpec::Global || !stage.inputs.contains(&LeafId::Source(source)) {
+            continue;
+        }
+        if found.is_some_and(|other| other != window) {
+            let name = &plan.sources[source].table.name;
+            return Err(Error::user(
+                "0A000",
+                format!("late_rows = 'strict' needs one kind of windows over {name} in a query (hint: split the query, or use 'lenient')"),
+            ));
+        }
+        found = Some(window);
+    }
+    Ok(found)
+}
+
 async fn epoch_plan(plan: &PipelinePlan, state: &SessionState, settings: &Settings) -> Result<EpochPlan> {
     let physical = plan_pipeline(plan, state).await.map_err(|error| Error::running(&error))?;
-    Ok(EpochPlan::new(plan, physical, &state.task_ctx(), settings.epoch_windows_max))
+    EpochPlan::new(plan, physical, &state.task_ctx(), settings).map_err(|error| Error::running(&error))
 }
 
 /// Turns the crank; after a failure goes back to the last checkpoint, as long as that leads on.
 async fn supervise(
     spec: &mut PipelineSpec,
     sources: &[SourceSpec],
-    columns: &[Columns],
+    columns: &mut [Columns],
     inputs: Inputs,
     plan: EpochPlan,
     shared: &Shared,
@@ -102,9 +128,12 @@ async fn supervise(
             }
         };
         let number = checkpoint.number;
+        for ((fills, position), metrics) in columns.iter_mut().zip(&checkpoint.positions.sources).zip(inputs.metrics()) {
+            fills.go_on_from(position.watermark, metrics.lanes);
+        }
         let mut crank = Crank {
             inputs,
-            columns,
+            columns: &mut *columns,
             plan,
             output: &mut spec.output,
             clock: &spec.clock,
