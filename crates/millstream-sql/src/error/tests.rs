@@ -12,7 +12,7 @@ use super::{SqlError, SqlErrorKind};
 use crate::parse::parse_query;
 
 /// Waits for planning, which never really suspends.
-fn ready<F: Future>(future: F) -> F::Output {
+pub(crate) fn ready<F: Future>(future: F) -> F::Output {
     let mut future = std::pin::pin!(future);
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     loop {

@@ -1,10 +1,16 @@
 //! Input made to break the parser: it must answer, on a thread with a small stack.
 
+use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement as DfStatement;
+use datafusion::sql::sqlparser::ast::Statement as AstStatement;
 use proptest::prelude::*;
 
 use super::error_of;
-use crate::error::SqlErrorKind;
-use crate::parse::{EXPRESSION_DEPTH_MAX, NESTING_DEPTH_MAX, SCRIPT_BYTES_MAX, Statement, parse, rewrite_windows, with_deep_stack};
+use crate::error::tests::ready;
+use crate::error::{SqlError, SqlErrorKind};
+use crate::parse::{
+    EXPRESSION_DEPTH_MAX, NESTING_DEPTH_MAX, SCRIPT_BYTES_MAX, Statement, parse, parse_query, rewrite_windows, with_deep_stack,
+};
 
 /// What a tokio worker has.
 const STACK_BYTES: usize = 2 << 20;
@@ -96,6 +102,32 @@ fn what_the_limits_allow_works_on_a_small_stack() {
     ] {
         let shown: String = sql.chars().take(60).collect();
         assert_eq!(on_small_stack(sql), Ok(()), "{shown}");
+    }
+}
+
+/// [`with_deep_stack`] promises this for debug builds.
+#[test]
+fn what_the_limits_allow_is_planned_on_the_deep_stack() {
+    let chain = EXPRESSION_DEPTH_MAX - 5;
+    let nest = NESTING_DEPTH_MAX - 4;
+    for sql in [
+        format!("SELECT {}a FROM (VALUES (1)) t(a)", "a + ".repeat(chain)),
+        format!("SELECT a FROM (VALUES (1)) t(a) WHERE {}a = 1", "a = 2 OR ".repeat(chain / 2)),
+        format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(chain / 2)),
+        format!("SELECT {}1{}", "abs(".repeat(nest), ")".repeat(nest)),
+        format!("SELECT * FROM {}(VALUES (1)) x{}", "(SELECT * FROM ".repeat(nest), ") x".repeat(nest)),
+    ] {
+        let planned = with_deep_stack(|| {
+            let (query, _) = parse_query(&sql)?;
+            let ctx = SessionContext::new();
+            let state = ctx.state();
+            let statement = DfStatement::Statement(Box::new(AstStatement::Query(query)));
+            let plan = ready(state.statement_to_plan(statement)).and_then(|plan| state.optimize(&plan));
+            plan.and_then(|plan| ready(state.query_planner().create_physical_plan(&plan, &state)))
+                .map(|_| ())
+                .map_err(|err| SqlError::from_datafusion(&err, &sql, &[]))
+        });
+        assert_eq!(planned, Ok(()), "{}", &sql[..60]);
     }
 }
 
