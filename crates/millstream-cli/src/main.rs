@@ -24,6 +24,9 @@ use screen::{Messages, Screen};
 const EXIT_USAGE: u8 = 2;
 const EXIT_FAILED: u8 = 1;
 
+/// Planning a deeply nested statement recurses; the default of 2 MiB is too little for it.
+const THREAD_STACK_BYTES: usize = 8 * 1024 * 1024;
+
 fn main() -> ExitCode {
     let mut invocation = match Args::read(std::env::args_os()) {
         Ok(invocation) => invocation,
@@ -53,7 +56,7 @@ fn start(invocation: &Invocation, mut screen: Screen, messages: &Messages) -> Ex
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("millstream").build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("millstream").thread_stack_size(THREAD_STACK_BYTES).build();
     let (runtime, interrupts) = match runtime.and_then(|runtime| Ok((runtime, Interrupts::listen()?))) {
         Ok(started) => started,
         Err(error) => {

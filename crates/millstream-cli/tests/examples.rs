@@ -1,4 +1,5 @@
-//! Runs every script of `sql-examples/` with the real binary and compares what comes out with the file beside it.
+//! Runs every script of `sql-examples/` with the real binary and compares what comes out with the file beside it; and the SQL of
+//! the documentation.
 //!
 //! Expected output was checked when it was written by a computation outside of Millstream; see `sql-examples/README.md`.
 
@@ -134,10 +135,7 @@ fn every_script_is_run_and_has_its_output_beside_it() {
 
 #[test]
 fn late_rows_are_told() {
-    // The script cuts its own epochs: what is late depends on them.
-    let (stdout, stderr) = run("sql-examples/09_late_data.sql", &[]);
-    assert_eq!(stdout, example("09_late_data.expected"));
-    assert_eq!(stderr, "warning: query_1: 3 late rows\n");
+    check("09_late_data", "warning: query_1: 3 late rows\n");
 }
 
 #[test]
@@ -176,4 +174,40 @@ fn a_sink_writes_files() {
     let files: Vec<PathBuf> = std::fs::read_dir(&out).unwrap().map(|file| file.unwrap().path()).collect();
     let [file] = files.as_slice() else { panic!("one file is expected: {files:?}") };
     assert_eq!(std::fs::read_to_string(file).unwrap(), example("12_file_sink.expected"));
+}
+
+/// The SQL blocks of a page are one script.
+#[track_caller]
+fn check_page(page: &str) {
+    let text = std::fs::read_to_string(root().join(page)).unwrap();
+    let blocks = text.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("page.sql");
+    std::fs::write(&path, blocks.collect::<Vec<_>>().join("\n")).unwrap();
+    let (stdout, _) = run(path.to_str().unwrap(), &[]);
+    assert!(stdout.lines().count() > 2, "{page} prints rows");
+}
+
+#[test]
+fn documentation_of_tables() {
+    check_page("docs/sql/tables.md");
+}
+
+#[test]
+fn documentation_of_windows() {
+    check_page("docs/sql/windows.md");
+}
+
+#[test]
+fn documentation_of_queries() {
+    check_page("docs/sql/queries.md");
+}
+
+#[test]
+fn the_readme_prints_what_it_says() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let sql = readme.split("```sql\n").nth(1).unwrap().split("```").next().unwrap();
+    let output = readme.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
+    let printed = finish(command(&["-c", sql]));
+    assert_eq!(String::from_utf8(printed.stdout).unwrap(), output);
 }

@@ -49,6 +49,7 @@ pub(crate) fn session_config(parallelism: usize) -> SessionConfig {
     options.optimizer.enable_physical_uncorrelated_scalar_subquery = false;
     options.sql_parser.dialect = datafusion::common::config::Dialect::PostgreSQL;
     options.sql_parser.map_string_types_to_utf8view = false;
+    options.sql_parser.collect_spans = true;
     config
 }
 
@@ -58,13 +59,18 @@ pub(crate) fn clock_functions(clock: &EpochClock) -> Vec<ScalarUDF> {
         let aliases = aliases.iter().map(ToString::to_string).collect();
         ScalarUDF::from(ClockFunction { name, aliases, kind, clock: clock.clone(), signature: Signature::nullary(Volatility::Volatile) })
     };
-    vec![function("now", &["current_timestamp"], ClockKind::Timestamp), function("current_date", &["today"], ClockKind::Date)]
+    vec![
+        function("now", &["current_timestamp"], ClockKind::Timestamp),
+        function("current_date", &["today"], ClockKind::Date),
+        function("current_time", &[], ClockKind::Time),
+    ]
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum ClockKind {
     Timestamp,
     Date,
+    Time,
 }
 
 #[derive(Debug)]
@@ -107,6 +113,7 @@ impl ScalarUDFImpl for ClockFunction {
         Ok(match self.kind {
             ClockKind::Timestamp => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
             ClockKind::Date => DataType::Date32,
+            ClockKind::Time => DataType::Time64(TimeUnit::Nanosecond),
         })
     }
 
@@ -116,6 +123,7 @@ impl ScalarUDFImpl for ClockFunction {
         Ok(ColumnarValue::Scalar(match self.kind {
             ClockKind::Timestamp => ScalarValue::TimestampMillisecond(Some(ms), Some("UTC".into())),
             ClockKind::Date => ScalarValue::Date32(day),
+            ClockKind::Time => ScalarValue::Time64Nanosecond(Some(ms.rem_euclid(86_400_000) * 1_000_000)),
         }))
     }
 }

@@ -7,12 +7,13 @@ use datafusion::common::DFSchema;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, cast, lit};
+use datafusion::optimizer::analyzer::type_coercion::TypeCoercionRewriter;
 use datafusion::sql::parser::Statement as DFStatement;
 use datafusion::sql::sqlparser::ast;
 use millstream_sql::logical::gates::insert_gates;
 use millstream_sql::logical::stages::cut;
-use millstream_sql::logical::{Flow, PipelinePlan, label::label};
-use millstream_sql::parse::{Emit, EmitMode, rewrite_windows};
+use millstream_sql::logical::{Flow, Label, PipelinePlan, label::label};
+use millstream_sql::parse::{Emit, EmitMode, rewrite_windows, with_deep_stack};
 
 use crate::catalog::{ExpressionPlanner, Object, Stream};
 use crate::context::{EpochClock, clock_functions};
@@ -57,16 +58,24 @@ impl<'a> Planner<'a> {
     }
 
     /// The logical plan of a query, before analysis.
-    pub(crate) async fn logical(&self, query: &ast::Query) -> Result<LogicalPlan> {
+    pub(crate) fn logical(&self, query: &ast::Query) -> Result<LogicalPlan> {
         let mut query = Box::new(query.clone());
         rewrite_windows(&mut query).map_err(|error| Error::from(error.with_source(self.sql)))?;
         let statement = DFStatement::Statement(Box::new(ast::Statement::Query(query)));
-        self.state.statement_to_plan(statement).await.map_err(|error| self.error(&error))
+        // Table look-ups are all that is asynchronous in it, and ours are ready at once.
+        on_deep_stack(|| futures::executor::block_on(self.state.statement_to_plan(statement)).map_err(|error| self.error(&error)))
     }
 
     /// A plan that can run.
     pub(crate) fn plan(&self, logical: &LogicalPlan) -> Result<Planned> {
+        on_deep_stack(|| self.plan_recursively(logical))
+    }
+
+    fn plan_recursively(&self, logical: &LogicalPlan) -> Result<Planned> {
         let optimized = self.state.optimize(logical).map_err(|error| self.error(&error))?;
+        if self.settings.execution_mode == ExecutionMode::Batch {
+            self.refuse_endless(&label(&optimized).map_err(|error| self.error(&error))?)?;
+        }
         let gated = insert_gates(optimized).map_err(|error| self.error(&error))?;
         if label(&gated).map_err(|error| self.error(&error))?.flow == Flow::Bounded {
             return Ok(Planned::Bounded(gated));
@@ -79,17 +88,21 @@ impl<'a> Planner<'a> {
                 Some(Object::Stream(stream)) => streams.push(Arc::clone(stream)),
                 _ => return Err(Error::user("42P01", format!("stream {} was dropped", source.table.name))),
             }
-            if !source.table.bounded && self.settings.execution_mode == ExecutionMode::Batch {
-                return Err(Error::user(
-                    "0A000",
-                    format!(
-                        "{} never ends, so it cannot be read in batch mode (hint: bound it, for a generator by the number of its events; or SET execution_mode = 'streaming')",
-                        source.table.name
-                    ),
-                ));
-            }
         }
         Ok(Planned::Pipeline { plan, streams })
+    }
+
+    /// In batch mode every stream must end.
+    fn refuse_endless(&self, label: &Label) -> Result<()> {
+        let catalog = self.engine.inner.catalog.read();
+        let endless = |name: &&String| matches!(catalog.get(name), Some(Object::Stream(stream)) if !stream.table.bounded);
+        match label.streams.iter().find(endless) {
+            None => Ok(()),
+            Some(name) => Err(Error::user(
+                "0A000",
+                format!("{name} never ends, so it cannot be read in batch mode (hint: bound it, a generator by its number of events; or SET execution_mode = 'streaming')"),
+            )),
+        }
     }
 
     /// The plan with its columns cast to `schema` by position, or by `columns` where an INSERT names some.
@@ -139,8 +152,18 @@ impl<'a> Planner<'a> {
 
 impl ExpressionPlanner for Planner<'_> {
     fn plan(&self, expr: &ast::Expr, schema: &DFSchema) -> Result<Expr> {
-        self.state.create_logical_expr_from_sql_expr(ast::ExprWithAlias { expr: expr.clone(), alias: None }, schema).map_err(|error| self.error(&error))
+        let expr = ast::ExprWithAlias { expr: expr.clone(), alias: None };
+        let planned = self.state.create_logical_expr_from_sql_expr(expr, schema).and_then(|expr| {
+            use datafusion::common::tree_node::TreeNode;
+            Ok(expr.rewrite(&mut TypeCoercionRewriter::new(schema))?.data)
+        });
+        planned.map_err(|error| self.error(&error))
     }
+}
+
+/// Planning recurses as deep as the statement nests; the parser's limits are made for this stack.
+fn on_deep_stack<R: Send>(work: impl FnOnce() -> Result<R> + Send) -> Result<R> {
+    with_deep_stack(|| Ok(work()))?
 }
 
 /// Refuses what EMIT asks for and is not there yet.

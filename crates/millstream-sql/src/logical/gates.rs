@@ -113,7 +113,7 @@ fn gate_aggregate(aggregate: Aggregate) -> Result<LogicalPlan> {
     if !input.ends {
         return refuse(
             &input,
-            "GROUP BY without a window",
+            "GROUP BY or DISTINCT without a window",
             "group by window_start, window_end of TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '10' SECOND)",
         );
     }
@@ -239,7 +239,7 @@ fn hold_to_end(plan: LogicalPlan, what: &str, hint: &str) -> Result<LogicalPlan>
 fn refuse<T>(label: &Label, what: &str, hint: &str) -> Result<T> {
     let streams = label.streams.iter().cloned().collect::<Vec<_>>().join(", ");
     plan_err!(
-        "{what} would wait for the end of {streams}, which may never come (hint: {hint}; or bound the source, or SET execution_mode = 'batch')"
+        "{what} would wait for the end of {streams}, which may never come (hint: {hint}; or bound the source)"
     )
 }
 

@@ -193,6 +193,10 @@ impl Cutter {
     }
 
     fn push_operator(&mut self, stage: Stage, kind: OperatorKind, domain: TimeDomain, word: &str, node: &LogicalPlan) -> Result<LogicalPlan> {
+        refuse_chance(&stage.plan)?;
+        if let OperatorKind::Aggregate { aggregate, .. } = &kind {
+            aggregate.group_expr.iter().chain(&aggregate.aggr_expr).try_for_each(refuse_chance_in)?;
+        }
         let number = self.operators.iter().filter(|other| other.name.starts_with(word)).count() + 1;
         let watermark_sources = self.sources_of(&stage);
         let label = label(node)?;
@@ -288,6 +292,26 @@ fn share_watermarks(pipeline: &mut PipelinePlan) {
             pipeline.operators[operator].watermark_sources.clone_from(&all);
         }
     }
+}
+
+/// What goes into state must come out the same when input is read again.
+fn refuse_chance(plan: &LogicalPlan) -> Result<()> {
+    plan.apply(|node| {
+        node.expressions().iter().try_for_each(refuse_chance_in)?;
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(())
+}
+
+fn refuse_chance_in(expr: &Expr) -> Result<()> {
+    expr.apply(|expr| match expr {
+        Expr::ScalarFunction(function) if matches!(function.name(), "random" | "uuid") => plan_err!(
+            "{}() below a window would give other rows when the input is read again after a failure (hint: use it above the window, or take the value from the data)",
+            function.name()
+        ),
+        _ => Ok(TreeNodeRecursion::Continue),
+    })?;
+    Ok(())
 }
 
 fn stream_of(scan: &TableScan) -> Option<StreamTable> {

@@ -127,6 +127,10 @@ fn sql_type(data_type: &DataType) -> String {
             if zone.is_some() { format!("TIMESTAMP_LTZ({precision})") } else { format!("TIMESTAMP({precision})") }
         }
         DataType::List(field) => format!("{}[]", sql_type(field.data_type())),
+        DataType::Struct(fields) => {
+            let fields: Vec<String> = fields.iter().map(|field| format!("{} {}", field.name(), sql_type(field.data_type()))).collect();
+            format!("ROW<{}>", fields.join(", "))
+        }
         other => other.to_string(),
     }
 }

@@ -49,7 +49,7 @@ pub(super) async fn run(session: &Session, statement: &Statement, sql: &str) -> 
             )),
             _ => Err(Error::user("0A000", "this pipeline command is not supported yet")),
         },
-        Statement::Flush => Ok(done("FLUSH")),
+        Statement::Flush => Err(Error::user("0A000", "FLUSH is not supported yet: there are no stored tables to wait for")),
         Statement::Other(other) => Err(other.unsupported().with_source(sql).into()),
         _ => Err(Error::user("0A000", "this statement is not supported yet")),
     }
@@ -137,7 +137,7 @@ async fn create_view(session: &Session, create: &CreateView, sql: &str) -> Resul
     check_emit(create.query.emit.as_ref())?;
     let settings = session.settings();
     let planner = Planner::new(&session.engine, &settings, sql);
-    let mut plan = planner.logical(&create.query.query).await?;
+    let mut plan = planner.logical(&create.query.query)?;
     if !create.columns.is_empty() {
         let given = plan.schema().fields().len();
         if given != create.columns.len() {
@@ -163,7 +163,7 @@ async fn select(session: &Session, query: &SelectQuery, sql: &str) -> Result<Out
     check_emit(query.emit.as_ref())?;
     let settings = session.settings();
     let planner = Planner::new(&session.engine, &settings, sql);
-    let logical = planner.logical(&query.query).await?;
+    let logical = planner.logical(&query.query)?;
     let schema: SchemaRef = Arc::clone(logical.schema().inner());
     match planner.plan(&logical)? {
         Planned::Bounded(plan) => {
@@ -206,7 +206,7 @@ async fn insert_into(session: &Session, insert: &Insert, sql: &str) -> Result<Ou
     let stream = sink_stream(session, &table)?;
     let settings = session.settings();
     let planner = Planner::new(&session.engine, &settings, sql);
-    let logical = planner.logical(&insert.query.query).await?;
+    let logical = planner.logical(&insert.query.query)?;
     let columns: Vec<String> = insert.columns.iter().map(identifier_text).collect();
     let logical = planner.conform(logical, &stream.physical, &table, &columns)?;
     let name = session.engine.inner.pipelines.lock().next_name(&format!("insert_into_{table}"));
@@ -238,7 +238,7 @@ async fn create_sink(session: &Session, create: &CreateSink, sql: &str) -> Resul
     }
     let settings = session.settings();
     let planner = Planner::new(&session.engine, &settings, sql);
-    let logical = planner.logical(&create.query.query).await?;
+    let logical = planner.logical(&create.query.query)?;
     match &create.target {
         SinkTarget::Into(table) => {
             let table = object_name(table)?;
@@ -350,7 +350,7 @@ async fn explain_statement(session: &Session, explain: &Explain, sql: &str) -> R
     };
     let settings = session.settings();
     let planner = Planner::new(&session.engine, &settings, sql);
-    let logical = planner.logical(query).await?;
+    let logical = planner.logical(query)?;
     let lines = match planner.plan(&logical)? {
         Planned::Bounded(plan) => {
             let mut lines: Vec<String> = vec!["Query: bounded".to_owned()];
