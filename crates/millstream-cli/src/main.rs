@@ -56,7 +56,8 @@ fn start(invocation: &Invocation, mut screen: Screen, messages: &Messages) -> Ex
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("millstream").thread_stack_size(THREAD_STACK_BYTES).build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("millstream").thread_stack_size(THREAD_STACK_BYTES).build();
     let (runtime, interrupts) = match runtime.and_then(|runtime| Ok((runtime, Interrupts::listen()?))) {
         Ok(started) => started,
         Err(error) => {

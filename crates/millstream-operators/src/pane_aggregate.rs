@@ -132,9 +132,7 @@ impl PaneAggregate {
         let keys = spec.keys.iter().map(|(_, field)| Arc::clone(field)).collect();
         let layout = TableLayout::try_new(keys, spec.aggregates.clone())?;
         let tree = match (spec.window, spec.time) {
-            (WindowSpec::Hop { .. }, TimeSource::EventTime(_)) => {
-                Some(PaneTree::try_new(layout.clone(), spec.window.panes_per_window())?)
-            }
+            (WindowSpec::Hop { .. }, TimeSource::EventTime(_)) => Some(PaneTree::try_new(layout.clone(), spec.window.panes_per_window())?),
             _ => None,
         };
         let shared = Shared {
@@ -205,7 +203,10 @@ impl PaneAggregate {
             return self.update_pane(partition, first, &evaluate(&self.spec, batch)?);
         }
         let times = time_millis(batch.column(time))?;
-        let split = PaneSplit::new(&times, |time| self.pane_of(time));
+        let split = match self.spec.time {
+            TimeSource::Assigned { .. } => PaneSplit::scattered(&times, |time| self.pane_of(time)),
+            _ => PaneSplit::tiled(&times, low, high, |time| self.pane_of(time)),
+        };
         let late = split.panes().iter().map(|&(pane, rows)| if self.is_late(partition, pane) { rows as u64 } else { 0 }).sum::<u64>();
         partition.metrics.late_rows += late;
         if late == batch.num_rows() as u64 {
@@ -214,7 +215,7 @@ impl PaneAggregate {
         let ordered = split.reorder(&evaluate(&self.spec, batch)?)?;
         let mut offset = 0;
         for &(pane, rows) in split.panes() {
-            if !self.is_late(partition, pane) {
+            if rows > 0 && !self.is_late(partition, pane) {
                 self.update_pane(partition, pane, &rows::slice(&ordered, offset, rows))?;
             }
             offset += rows;
@@ -224,8 +225,7 @@ impl PaneAggregate {
 
     /// All partial aggregates of a pane, as one table or, where partitions are disjoint, as several.
     fn take_pane(&self, shared: &mut Shared, start: i64) -> Result<Vec<PaneTable>> {
-        let mut tables: Vec<PaneTable> =
-            self.partitions.iter().filter_map(|partition| partition.lock().panes.remove(&start)).collect();
+        let mut tables: Vec<PaneTable> = self.partitions.iter().filter_map(|partition| partition.lock().panes.remove(&start)).collect();
         let layers = shared.sealed.remove(&start).unwrap_or_default();
         shared.groups_released += tables.iter().map(|table| table.len() as u64).sum::<u64>();
         if layers.is_empty() && (tables.len() <= 1 || shared.disjoint_partitions) {
@@ -284,10 +284,7 @@ impl PaneAggregate {
         if self.spec.time == TimeSource::Nothing && watermark == Watermark::MAX && windows == 0 && shared.windows_released == 0 {
             // SQL: an aggregate without GROUP BY over no rows is one row.
             if self.spec.keys.is_empty() {
-                let mut table = PaneTable::try_new(&self.layout)?;
-                table.ensure_single_group();
-                let (rows, keys, _) = table.into_values()?;
-                out.push(self.window_batch(self.pane_of(0), (rows, keys, rows::values_of_nothing(&self.layout)?))?);
+                out.push(self.window_batch(self.pane_of(0), (1, Vec::new(), rows::values_of_nothing(&self.layout)?))?);
             }
             windows = 1;
         }

@@ -139,11 +139,6 @@ impl KeyTable {
         Ok(())
     }
 
-    /// Makes sure the single group of a table without keys exists (`count(*)` over no rows is 0).
-    pub fn ensure_single_group(&mut self) {
-        self.empty_key_seen = true;
-    }
-
     /// Number of groups.
     pub fn len(&self) -> usize {
         self.groups.as_ref().map_or(usize::from(self.empty_key_seen), |groups| groups.len())
@@ -197,11 +192,6 @@ impl PaneTable {
     /// Bytes held, about.
     pub fn size(&self) -> usize {
         self.keys.size() + self.accumulators.iter().map(|accumulator| accumulator.size()).sum::<usize>()
-    }
-
-    /// See [`KeyTable::ensure_single_group`].
-    pub fn ensure_single_group(&mut self) {
-        self.keys.ensure_single_group();
     }
 
     /// Adds rows. `ids` is scratch space.

@@ -50,7 +50,7 @@ pub struct PaneTree {
     nodes: BTreeMap<(u32, i64), Node>,
     /// Rows that came after their pane was complete, by ordinal; not part of inner nodes.
     late: BTreeMap<i64, Vec<Node>>,
-    scratch: Vec<usize>,
+    slots: Slots,
 }
 
 impl PaneTree {
@@ -67,13 +67,13 @@ impl PaneTree {
             rebuild_at: DICTIONARY_REBUILD_KEYS_MIN,
             nodes: BTreeMap::new(),
             late: BTreeMap::new(),
-            scratch: Vec::new(),
+            slots: Slots::default(),
         })
     }
 
     /// Adds a pane that is complete, or more rows of one that was.
     pub fn insert(&mut self, ordinal: i64, partial: Partial) -> Result<()> {
-        let node = self.to_node(partial)?;
+        let node = self.make_node(partial)?;
         if self.nodes.contains_key(&(0, ordinal)) {
             self.late.entry(ordinal).or_default().push(node);
             return Ok(());
@@ -82,12 +82,11 @@ impl PaneTree {
         let (mut level, mut index) = (0, ordinal);
         while level < self.levels_max {
             let sibling = index ^ 1;
-            let (Some(left), Some(right)) =
-                (self.nodes.get(&(level, index.min(sibling))), self.nodes.get(&(level, index.max(sibling))))
+            let (Some(left), Some(right)) = (self.nodes.get(&(level, index.min(sibling))), self.nodes.get(&(level, index.max(sibling))))
             else {
                 break;
             };
-            let Some(parent) = combine(&self.layout, left, right, &mut self.scratch, self.dictionary.len())? else { break };
+            let Some(parent) = combine(&self.layout, left, right, &mut self.slots)? else { break };
             (level, index) = (level + 1, index.div_euclid(2));
             self.nodes.insert((level, index), parent);
         }
@@ -95,7 +94,8 @@ impl PaneTree {
     }
 
     /// Final values of the window over ordinals `first` up to, not including, `end`; `None` if it holds nothing.
-    pub fn window(&self, first: i64, end: i64) -> Result<Option<WindowValues>> {
+    pub fn window(&mut self, first: i64, end: i64) -> Result<Option<WindowValues>> {
+        let mut slots = std::mem::take(&mut self.slots);
         let mut pieces = Vec::new();
         let top = self.levels_max;
         for index in (first >> top)..=((end - 1) >> top) {
@@ -103,29 +103,18 @@ impl PaneTree {
         }
         pieces.extend(self.late.range(first..end).flat_map(|(_, nodes)| nodes));
         if pieces.is_empty() {
+            self.slots = slots;
             return Ok(None);
         }
-        let groups = self.dictionary.len();
-        let mut present = vec![false; groups];
-        let mut accumulators = self.layout.accumulators()?;
+        let mut merge = Merge::new(self.layout.accumulators()?, &mut slots);
         for piece in pieces {
-            for &id in &piece.ids {
-                present[id] = true;
-            }
-            merge_into(&mut accumulators, piece, &piece.ids, groups)?;
+            merge.add(piece)?;
         }
-        let mut values = Vec::with_capacity(accumulators.len());
-        for accumulator in &mut accumulators {
-            values.push(accumulator.evaluate(EmitTo::All)?);
-        }
-        let mut keys = self.keys()?;
-        let rows = present.iter().filter(|&&present| present).count();
-        if rows < groups {
-            let mask = BooleanArray::new(BooleanBuffer::from(present), None);
-            for column in keys.iter_mut().chain(&mut values) {
-                *column = filter(column, &mask)?;
-            }
-        }
+        let (ids, mut accumulators) = merge.finish();
+        let values = accumulators.iter_mut().map(|accumulator| accumulator.evaluate(EmitTo::All)).collect::<Result<Vec<_>>>()?;
+        self.slots = slots;
+        let rows = ids.len();
+        let keys = self.keys_of(&ids)?;
         Ok(Some((rows, keys, values)))
     }
 
@@ -159,15 +148,12 @@ impl PaneTree {
 
     /// The panes as partial aggregates with their keys, by ordinal.
     pub fn partials(&self) -> Result<Vec<(i64, Partial)>> {
-        let keys = self.keys()?;
         let leaves = self.nodes.range((0, i64::MIN)..=(0, i64::MAX)).map(|(&(_, ordinal), node)| (ordinal, node));
         let late = self.late.iter().flat_map(|(&ordinal, nodes)| nodes.iter().map(move |node| (ordinal, node)));
         leaves
             .chain(late)
             .map(|(ordinal, node)| {
-                let ids = UInt64Array::from_iter_values(node.ids.iter().map(|&id| id as u64));
-                let keys = keys.iter().map(|column| take(column, &ids, None)).collect::<std::result::Result<_, _>>()?;
-                Ok((ordinal, Partial { rows: node.ids.len(), keys, states: node.states.clone() }))
+                Ok((ordinal, Partial { rows: node.ids.len(), keys: self.keys_of(&node.ids)?, states: node.states.clone() }))
             })
             .collect()
     }
@@ -189,7 +175,7 @@ impl PaneTree {
         }
     }
 
-    fn to_node(&mut self, partial: Partial) -> Result<Node> {
+    fn make_node(&mut self, partial: Partial) -> Result<Node> {
         let known = self.dictionary.len();
         let mut ids = Vec::with_capacity(partial.rows);
         self.dictionary.intern(&partial.keys, partial.rows, &mut ids)?;
@@ -200,6 +186,16 @@ impl PaneTree {
             self.key_chunks.push(chunk);
         }
         Ok(Node { ids, states: partial.states })
+    }
+
+    /// Key columns of these ids, in their order.
+    fn keys_of(&self, ids: &[usize]) -> Result<Vec<ArrayRef>> {
+        let keys = self.keys()?;
+        if ids.len() == self.dictionary.len() && ids.iter().enumerate().all(|(place, &id)| place == id) {
+            return Ok(keys);
+        }
+        let ids = UInt64Array::from_iter_values(ids.iter().map(|&id| id as u64));
+        Ok(keys.iter().map(|column| take(column, &ids, None)).collect::<std::result::Result<_, _>>()?)
     }
 
     /// All key columns in order of id.
@@ -229,10 +225,9 @@ impl PaneTree {
         }
         self.rebuild_at = (live * 2).max(DICTIONARY_REBUILD_KEYS_MIN);
         let mut renumbered = vec![usize::MAX; groups];
-        let mut next = 0;
-        for (id, _) in used.iter().enumerate().filter(|(_, used)| **used) {
-            renumbered[id] = next;
-            next += 1;
+        let live_ids = used.iter().enumerate().filter(|(_, used)| **used).map(|(id, _)| id);
+        for (number, id) in live_ids.enumerate() {
+            renumbered[id] = number;
         }
         let mask = BooleanArray::new(BooleanBuffer::from(used), None);
         let keys: Vec<ArrayRef> = self.keys()?.iter().map(|column| filter(column, &mask)).collect::<std::result::Result<_, _>>()?;
@@ -255,36 +250,81 @@ impl PaneTree {
     }
 }
 
-fn merge_into(accumulators: &mut [Box<dyn GroupsAccumulator>], node: &Node, ids: &[usize], groups: usize) -> Result<()> {
-    for (accumulator, states) in accumulators.iter_mut().zip(&node.states) {
-        accumulator.merge_batch(states, ids, groups)?;
+/// Dense places for dictionary ids, in order of first appearance; kept between merges, so that a merge costs its entries only.
+#[derive(Debug, Default)]
+struct Slots {
+    /// By id; `usize::MAX` where it has none.
+    slot_of: Vec<usize>,
+    /// By slot.
+    ids: Vec<usize>,
+}
+
+impl Slots {
+    /// Fills `slots` with the places of `ids`, giving new ones where needed.
+    fn place(&mut self, ids: &[usize], slots: &mut Vec<usize>) {
+        slots.clear();
+        for &id in ids {
+            if id >= self.slot_of.len() {
+                self.slot_of.resize(id + 1, usize::MAX);
+            }
+            if self.slot_of[id] == usize::MAX {
+                self.slot_of[id] = self.ids.len();
+                self.ids.push(id);
+            }
+            slots.push(self.slot_of[id]);
+        }
     }
-    Ok(())
+
+    /// Forgets all places and gives the ids in order of their places.
+    fn take_ids(&mut self) -> Vec<usize> {
+        for &id in &self.ids {
+            self.slot_of[id] = usize::MAX;
+        }
+        std::mem::take(&mut self.ids)
+    }
+}
+
+/// Nodes being merged. An accumulator takes every group below the number it is told for one that it has seen, so that number is
+/// always the one of the groups so far, never the final one.
+struct Merge<'a> {
+    accumulators: Vec<Box<dyn GroupsAccumulator>>,
+    slots: &'a mut Slots,
+    places: Vec<usize>,
+}
+
+impl<'a> Merge<'a> {
+    fn new(accumulators: Vec<Box<dyn GroupsAccumulator>>, slots: &'a mut Slots) -> Self {
+        Self { accumulators, slots, places: Vec::new() }
+    }
+
+    fn add(&mut self, node: &Node) -> Result<()> {
+        self.slots.place(&node.ids, &mut self.places);
+        let groups = self.slots.ids.len();
+        for (accumulator, states) in self.accumulators.iter_mut().zip(&node.states) {
+            accumulator.merge_batch(states, &self.places, groups)?;
+        }
+        Ok(())
+    }
+
+    /// Dictionary ids and accumulators by group.
+    fn finish(self) -> (Vec<usize>, Vec<Box<dyn GroupsAccumulator>>) {
+        (self.slots.take_ids(), self.accumulators)
+    }
 }
 
 /// The two nodes as one, or `None` if fewer than a quarter of their entries coincide.
-fn combine(layout: &TableLayout, left: &Node, right: &Node, slots: &mut Vec<usize>, groups: usize) -> Result<Option<Node>> {
-    slots.clear();
-    slots.resize(groups, usize::MAX);
-    for (slot, &id) in left.ids.iter().enumerate() {
-        slots[id] = slot;
-    }
-    let mut ids = left.ids.clone();
-    let mut right_slots = Vec::with_capacity(right.ids.len());
-    for &id in &right.ids {
-        if slots[id] == usize::MAX {
-            slots[id] = ids.len();
-            ids.push(id);
-        }
-        right_slots.push(slots[id]);
-    }
-    if ids.len() * 4 > (left.ids.len() + right.ids.len()) * 3 {
+fn combine(layout: &TableLayout, left: &Node, right: &Node, slots: &mut Slots) -> Result<Option<Node>> {
+    let mut places = Vec::with_capacity(right.ids.len());
+    slots.place(&left.ids, &mut places);
+    slots.place(&right.ids, &mut places);
+    let entries = slots.take_ids().len();
+    if entries * 4 > (left.ids.len() + right.ids.len()) * 3 {
         return Ok(None);
     }
-    let left_slots: Vec<usize> = (0..left.ids.len()).collect();
-    let mut accumulators = layout.accumulators()?;
-    merge_into(&mut accumulators, left, &left_slots, ids.len())?;
-    merge_into(&mut accumulators, right, &right_slots, ids.len())?;
+    let mut merge = Merge::new(layout.accumulators()?, slots);
+    merge.add(left)?;
+    merge.add(right)?;
+    let (ids, mut accumulators) = merge.finish();
     let states = accumulators.iter_mut().map(|accumulator| accumulator.state(EmitTo::All)).collect::<Result<_>>()?;
     Ok(Some(Node { ids, states }))
 }

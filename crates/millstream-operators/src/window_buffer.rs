@@ -42,6 +42,9 @@ impl WindowBuffer {
     }
 
     fn store(&self, state: &mut State, pane: Window, rows: RecordBatch) {
+        if rows.num_rows() == 0 {
+            return;
+        }
         if self.spec.last_end(pane) <= state.watermark.as_ms() {
             state.metrics.late_rows += rows.num_rows() as u64;
         } else {
@@ -57,7 +60,7 @@ impl WindowBuffer {
             return Ok(());
         }
         let times = time_millis(batch.column(self.time))?;
-        let split = PaneSplit::new(&times, |time| self.spec.pane_of(time));
+        let split = PaneSplit::tiled(&times, low, high, |time| self.spec.pane_of(time));
         let ordered = take_record_batch(batch, split.order())?;
         let mut offset = 0;
         for &(pane, rows) in split.panes() {
@@ -129,8 +132,7 @@ impl StatefulOperator for WindowBuffer {
         }
         let mut batches = Vec::new();
         let mut windows = 0;
-        loop {
-            let Some(&end) = self.due(&state, 1).first() else { break };
+        while let Some(&end) = self.due(&state, 1).first() {
             if end > watermark.as_ms() {
                 break;
             }

@@ -109,7 +109,12 @@ fn window_buffer(window: WindowSpec, time: usize, plan: &Arc<dyn ExecutionPlan>)
     WindowBuffer::new(window, time, Arc::new(Schema::new(fields)))
 }
 
-fn aggregate_spec(operator: &OperatorPlan, stage: &Stage, plan: &Arc<dyn ExecutionPlan>, state: &SessionState) -> Result<PaneAggregateSpec> {
+fn aggregate_spec(
+    operator: &OperatorPlan,
+    stage: &Stage,
+    plan: &Arc<dyn ExecutionPlan>,
+    state: &SessionState,
+) -> Result<PaneAggregateSpec> {
     let OperatorKind::Aggregate { window, time, aggregate, window_keys } = &operator.kind else {
         return internal_err!("{} is no aggregate", operator.name);
     };
@@ -140,8 +145,7 @@ fn aggregate_spec(operator: &OperatorPlan, stage: &Stage, plan: &Arc<dyn Executi
     let mut aggregates = Vec::new();
     for (number, expr) in aggregate.aggr_expr.iter().enumerate() {
         let planning = PhysicalPlanningContext::default();
-        let LoweredAggregate { aggregate, filter, .. } =
-            LoweredAggregateBuilder::new(expr, input, &physical, props, &planning).build()?;
+        let LoweredAggregate { aggregate, filter, .. } = LoweredAggregateBuilder::new(expr, input, &physical, props, &planning).build()?;
         aggregates.push(PaneAggregateExpr::new(aggregate, filter));
         output.push(OutputColumn::Aggregate(number));
     }
@@ -181,4 +185,3 @@ fn plan_leaf(leaf: &Leaf, partitions: usize) -> Result<Arc<dyn ExecutionPlan>> {
     let schema = Arc::clone(leaf.schema.0.inner());
     Ok(Arc::new(EpochScan::try_new(leaf.leaf, leaf.title.clone(), schema, leaf.projection.clone(), partitions)?))
 }
-

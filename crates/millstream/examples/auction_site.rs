@@ -11,8 +11,7 @@ use millstream::{Engine, Outcome, Settings};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let mut settings = Settings::default();
-    settings.parallelism = 2;
+    let settings = Settings { parallelism: 2, ..Settings::default() };
     let engine = Engine::builder().settings(settings).build().await?;
     let session = engine.session();
     session

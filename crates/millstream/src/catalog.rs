@@ -102,11 +102,7 @@ pub(crate) fn stream(
     let schema: SchemaRef = Arc::new(Schema::new(fields));
     let watermark = watermark(create, &schema, &columns, &df_schema, planner)?;
     let role = connectors.role(&options)?;
-    let source = if role.is_source() {
-        Some(connectors.source(options.clone(), Arc::clone(&physical), Arc::clone(clock))?)
-    } else {
-        None
-    };
+    let source = if role.is_source() { Some(connectors.source(options.clone(), Arc::clone(&physical), Arc::clone(clock))?) } else { None };
     let processing_time = columns.iter().enumerate().filter(|(_, source)| matches!(source, ColumnSource::ProcessingTime)).map(|(n, _)| n);
     let table = StreamTable {
         name: name.clone(),
@@ -188,7 +184,8 @@ fn declared_columns(
         match &column.kind {
             ColumnKind::Computed { expr, .. } => {
                 let expr = planner.plan(expr, df_schema)?;
-                let (_, field) = datafusion::logical_expr::ExprSchemable::to_field(&expr, df_schema).map_err(|error| Error::running(&error))?;
+                let (_, field) =
+                    datafusion::logical_expr::ExprSchemable::to_field(&expr, df_schema).map_err(|error| Error::running(&error))?;
                 let field = Field::new(name, field.data_type().clone(), field.is_nullable());
                 declared.push((Arc::new(field), ColumnSource::Computed(expr)));
             }
@@ -263,7 +260,9 @@ pub(crate) struct Catalog {
 #[derive(Clone, Debug)]
 pub(crate) enum Object {
     Stream(Arc<Stream>),
-    View { sql: String },
+    View {
+        sql: String,
+    },
     /// A `TableProvider` of the program.
     Table,
 }

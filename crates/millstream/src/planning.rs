@@ -26,7 +26,7 @@ pub(crate) enum Planned {
     /// No stream in it: DataFusion runs it.
     Bounded(LogicalPlan),
     /// A pipeline over streams.
-    Pipeline { plan: PipelinePlan, streams: Vec<Arc<Stream>> },
+    Pipeline { plan: Box<PipelinePlan>, streams: Vec<Arc<Stream>> },
 }
 
 /// Plans for one statement; `sql` is for messages.
@@ -89,7 +89,7 @@ impl<'a> Planner<'a> {
                 _ => return Err(Error::user("42P01", format!("stream {} was dropped", source.table.name))),
             }
         }
-        Ok(Planned::Pipeline { plan, streams })
+        Ok(Planned::Pipeline { plan: Box::new(plan), streams })
     }
 
     /// In batch mode every stream must end.
@@ -100,7 +100,9 @@ impl<'a> Planner<'a> {
             None => Ok(()),
             Some(name) => Err(Error::user(
                 "0A000",
-                format!("{name} never ends, so it cannot be read in batch mode (hint: bound it, a generator by its number of events; or SET execution_mode = 'streaming')"),
+                format!(
+                    "{name} never ends, so it cannot be read in batch mode (hint: bound it, a generator by its number of events; or SET execution_mode = 'streaming')"
+                ),
             )),
         }
     }
@@ -126,7 +128,9 @@ impl<'a> Planner<'a> {
                     let column = Expr::Column(plan.schema().columns()[position].clone());
                     self.cast(column, field.data_type(), plan.schema(), table, field.name())?
                 }
-                None => lit(datafusion::common::ScalarValue::Null).cast_to(field.data_type(), plan.schema()).map_err(|error| self.error(&error))?,
+                None => lit(datafusion::common::ScalarValue::Null)
+                    .cast_to(field.data_type(), plan.schema())
+                    .map_err(|error| self.error(&error))?,
             };
             exprs.push(expr.alias(field.name()));
         }
@@ -170,7 +174,10 @@ fn on_deep_stack<R: Send>(work: impl FnOnce() -> Result<R> + Send) -> Result<R> 
 pub(crate) fn check_emit(emit: Option<&Emit>) -> Result<()> {
     let Some(emit) = emit else { return Ok(()) };
     let refused = |what: &str| {
-        Err(Error::user("0A000", format!("{what} is not supported yet (hint: EMIT ON WINDOW CLOSE is the default: each window once, complete)")))
+        Err(Error::user(
+            "0A000",
+            format!("{what} is not supported yet (hint: EMIT ON WINDOW CLOSE is the default: each window once, complete)"),
+        ))
     };
     match emit.mode {
         EmitMode::OnWindowClose if emit.allowed_lateness_ms == 0 && emit.late_rows_into.is_none() => Ok(()),

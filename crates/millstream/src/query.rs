@@ -30,7 +30,7 @@ pub enum Outcome {
 pub struct Query {
     schema: SchemaRef,
     rows: Rows,
-    status: PipelineStatus,
+    status: Box<PipelineStatus>,
 }
 
 enum Rows {
@@ -48,14 +48,14 @@ impl std::fmt::Debug for Query {
 
 impl Query {
     pub(crate) fn of_pipeline(schema: SchemaRef, rows: mpsc::Receiver<Result<RecordBatch>>, handle: PipelineHandle) -> Self {
-        let status = handle.status();
+        let status = Box::new(handle.status());
         Self { schema, rows: Rows::Pipeline { rows, handle }, status }
     }
 
     pub(crate) fn of_plan(stream: SendableRecordBatchStream) -> Self {
         let mut status = PipelineStatus::new("query");
         status.state = PipelineState::Running;
-        Self { schema: stream.schema(), rows: Rows::Plan(stream), status }
+        Self { schema: stream.schema(), rows: Rows::Plan(stream), status: Box::new(status) }
     }
 
     /// Columns of the rows.
@@ -102,7 +102,7 @@ impl Query {
     pub fn status(&self) -> PipelineStatus {
         match &self.rows {
             Rows::Pipeline { handle, .. } => handle.status(),
-            Rows::Plan(_) => self.status.clone(),
+            Rows::Plan(_) => self.status.as_ref().clone(),
         }
     }
 

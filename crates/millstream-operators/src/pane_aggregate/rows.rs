@@ -53,6 +53,9 @@ pub(super) fn values_of_nothing(layout: &TableLayout) -> Result<Vec<ArrayRef>> {
         .collect()
 }
 
+/// Batches that span at most so many neighbouring panes are split by comparing with each boundary.
+const BOUNDARIES_MAX: usize = 16;
+
 /// The order that brings a batch's rows together by pane, first come first within each (a counting sort).
 pub(crate) struct PaneSplit {
     panes: Vec<(Window, usize)>,
@@ -60,31 +63,62 @@ pub(crate) struct PaneSplit {
 }
 
 impl PaneSplit {
-    /// Splits rows by the pane of their time.
-    pub(crate) fn new(times: &[i64], pane_of: impl Fn(i64) -> Window) -> Self {
+    /// Splits rows by the pane of their time; panes tile time, `low` and `high` are the earliest and the latest.
+    pub(crate) fn tiled(times: &[i64], low: i64, high: i64, pane_of: impl Fn(i64) -> Window) -> Self {
+        let mut panes = vec![pane_of(low)];
+        while let Some(last) = panes.last()
+            && last.end <= high
+            && panes.len() <= BOUNDARIES_MAX
+        {
+            panes.push(pane_of(last.end));
+        }
+        if panes.len() > BOUNDARIES_MAX {
+            return Self::scattered(times, pane_of);
+        }
+        let mut slots = vec![0_u32; times.len()];
+        for pane in &panes[1..] {
+            for (slot, &time) in slots.iter_mut().zip(times) {
+                *slot += u32::from(time >= pane.start);
+            }
+        }
+        let mut counted: Vec<(Window, usize)> = panes.into_iter().map(|pane| (pane, 0)).collect();
+        for &slot in &slots {
+            counted[slot as usize].1 += 1;
+        }
+        Self::ordered(counted, &slots)
+    }
+
+    /// Splits rows by any pane of their time.
+    pub(crate) fn scattered(times: &[i64], pane_of: impl Fn(i64) -> Window) -> Self {
         let mut panes: Vec<(Window, usize)> = Vec::new();
         let mut slot_by_start: HashMap<i64, usize> = HashMap::new();
         let mut slots: Vec<u32> = Vec::with_capacity(times.len());
         let mut slot = usize::MAX;
-        let mut current = Window { start: 0, end: 0 };
+        let mut last_time = None;
         for &time in times {
-            if !(current.start <= time && time < current.end) {
-                current = pane_of(time);
-                slot = *slot_by_start.entry(current.start).or_insert_with(|| {
-                    panes.push((current, 0));
+            if last_time != Some(time) {
+                last_time = Some(time);
+                let pane = pane_of(time);
+                slot = *slot_by_start.entry(pane.start).or_insert_with(|| {
+                    panes.push((pane, 0));
                     panes.len() - 1
                 });
             }
             panes[slot].1 += 1;
             slots.push(u32::try_from(slot).unwrap_or(u32::MAX));
         }
+        Self::ordered(panes, &slots)
+    }
+
+    /// Row numbers by slot; `panes` hold the numbers of rows.
+    fn ordered(panes: Vec<(Window, usize)>, slots: &[u32]) -> Self {
         let mut next: Vec<u32> = Vec::with_capacity(panes.len());
         let mut offset = 0;
         for &(_, rows) in &panes {
             next.push(offset);
             offset += u32::try_from(rows).unwrap_or(u32::MAX);
         }
-        let mut order = vec![0; times.len()];
+        let mut order = vec![0; slots.len()];
         for (row, &slot) in slots.iter().enumerate() {
             let place = &mut next[slot as usize];
             order[*place as usize] = u32::try_from(row).unwrap_or(u32::MAX);
@@ -116,8 +150,7 @@ impl PaneSplit {
             Ok(done)
         };
         let keys = rows.keys.iter().map(&mut reorder).collect::<Result<_>>()?;
-        let arguments =
-            rows.arguments.iter().map(|columns| columns.iter().map(&mut reorder).collect()).collect::<Result<_>>()?;
+        let arguments = rows.arguments.iter().map(|columns| columns.iter().map(&mut reorder).collect()).collect::<Result<_>>()?;
         let filters = rows.filters.iter().map(|filter| filter.as_ref().map(&mut reorder).transpose()).collect::<Result<_>>()?;
         Ok(PaneRows { rows: rows.rows, keys, arguments, filters })
     }

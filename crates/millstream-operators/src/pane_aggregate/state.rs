@@ -91,13 +91,8 @@ impl PaneAggregate {
 
     pub(super) fn sum_metrics(&self) -> OperatorMetrics {
         let shared = self.shared.lock();
-        let mut sum = OperatorMetrics {
-            windows_released: shared.windows_released,
-            open_panes: 0,
-            entries: 0,
-            state_bytes: 0,
-            ..shared.restored
-        };
+        let mut sum =
+            OperatorMetrics { windows_released: shared.windows_released, open_panes: 0, entries: 0, state_bytes: 0, ..shared.restored };
         let mut starts: std::collections::BTreeSet<i64> = shared.sealed.keys().copied().collect();
         for layer in shared.sealed.values().flatten() {
             sum.entries += layer.rows as u64;

@@ -82,6 +82,14 @@ fn gate(node: LogicalPlan) -> Result<LogicalPlan> {
 fn gate_extension(node: LogicalPlan) -> Result<LogicalPlan> {
     let Some(windowed) = as_node::<WindowAggregate>(&node) else { return Ok(node) };
     match label(&windowed.aggregate.input)?.flow {
+        Flow::Append if needs_sorted_rows(&windowed.aggregate) => {
+            let closed = Arc::new(close_windows(&windowed.aggregate.input)?);
+            if label(&closed)?.flow != Flow::Closed {
+                return plan_err!("an aggregate that needs its rows sorted (nth_value) takes rows of one TUMBLE or HOP");
+            }
+            let Aggregate { group_expr, aggr_expr, schema, .. } = windowed.aggregate.clone();
+            Ok(LogicalPlan::Aggregate(Aggregate::try_new_with_schema(closed, group_expr, aggr_expr, schema)?))
+        }
         Flow::Append => Ok(node),
         // Whole windows or everything at once: DataFusion's own aggregate is exact.
         _ => Ok(LogicalPlan::Aggregate(windowed.aggregate.clone())),
@@ -94,15 +102,16 @@ fn gate_aggregate(aggregate: Aggregate) -> Result<LogicalPlan> {
         return Ok(LogicalPlan::Aggregate(aggregate));
     }
     if let Some(node) = window_aggregate(&aggregate)? {
-        return Ok(extension(node));
+        return gate_extension(extension(node));
     }
     let schema = aggregate.input.schema();
     let by_window = aggregate.group_expr.iter().any(|expr| input.role_of(expr, schema).window().is_some());
     if input.flow == Flow::Closed && by_window {
         return Ok(LogicalPlan::Aggregate(aggregate));
     }
-    if aggregate.group_expr.iter().any(|expr| matches!(expr, Expr::GroupingSet(_))) {
-        let held = hold_to_end(Arc::unwrap_or_clone(aggregate.input), "GROUPING SETS", "a window in GROUP BY")?;
+    if aggregate.group_expr.iter().any(|expr| matches!(expr, Expr::GroupingSet(_))) || needs_sorted_rows(&aggregate) {
+        let what = "an aggregate without a window";
+        let held = hold_to_end(Arc::unwrap_or_clone(aggregate.input), what, "a window in GROUP BY")?;
         return Ok(LogicalPlan::Aggregate(Aggregate::try_new_with_schema(
             Arc::new(held),
             aggregate.group_expr,
@@ -118,6 +127,18 @@ fn gate_aggregate(aggregate: Aggregate) -> Result<LogicalPlan> {
         );
     }
     Ok(extension(WindowAggregate { aggregate, window: WindowSpec::Global, domain: TimeDomain::Event }))
+}
+
+/// True if an aggregate is wrong unless it is fed in the order of its ORDER BY: its rows are then held until their window closes,
+/// and DataFusion sorts and aggregates them.
+fn needs_sorted_rows(aggregate: &Aggregate) -> bool {
+    aggregate.aggr_expr.iter().any(|expr| match expr.clone().unalias() {
+        Expr::AggregateFunction(function) => {
+            let sorted = !function.params.order_by.is_empty() && !function.func.supports_within_group_clause();
+            sorted && function.func.order_sensitivity().hard_requires()
+        }
+        _ => false,
+    })
 }
 
 fn gate_join(join: Join) -> Result<LogicalPlan> {
@@ -137,11 +158,7 @@ fn gate_join(join: Join) -> Result<LogicalPlan> {
             return Ok(LogicalPlan::Join(join));
         }
     } else {
-        let rebuilt = Join {
-            left: Arc::new(close_windows(&join.left)?),
-            right: Arc::new(close_windows(&join.right)?),
-            ..join.clone()
-        };
+        let rebuilt = Join { left: Arc::new(close_windows(&join.left)?), right: Arc::new(close_windows(&join.right)?), ..join.clone() };
         let (left, right) = (label(&rebuilt.left)?, label(&rebuilt.right)?);
         if left.flow == Flow::Closed && right.flow == Flow::Closed && joined_by_window(&rebuilt, &left, &right) {
             return Ok(LogicalPlan::Join(rebuilt));
@@ -170,9 +187,7 @@ fn joined_by_window(join: &Join, left: &Label, right: &Label) -> bool {
 fn partitioned_by_window(expr: &Expr, input: &Label, schema: &datafusion::common::DFSchema) -> bool {
     match expr {
         Expr::Alias(alias) => partitioned_by_window(&alias.expr, input, schema),
-        Expr::WindowFunction(function) => {
-            function.params.partition_by.iter().any(|expr| input.role_of(expr, schema).window().is_some())
-        }
+        Expr::WindowFunction(function) => function.params.partition_by.iter().any(|expr| input.role_of(expr, schema).window().is_some()),
         _ => false,
     }
 }
@@ -194,7 +209,8 @@ fn gate_sort(sort: Sort) -> Result<LogicalPlan> {
             None => sorted,
         });
     }
-    let held = hold_to_end(Arc::unwrap_or_clone(sort.input.clone()), "ORDER BY over a stream", "ORDER BY window_start or window_end first")?;
+    let held =
+        hold_to_end(Arc::unwrap_or_clone(sort.input.clone()), "ORDER BY over a stream", "ORDER BY window_start or window_end first")?;
     Ok(LogicalPlan::Sort(Sort { input: Arc::new(held), ..sort }))
 }
 
@@ -220,7 +236,8 @@ fn close_windows(plan: &LogicalPlan) -> Result<LogicalPlan> {
             };
             return Ok(Transformed::new(gated, true, TreeNodeRecursion::Jump));
         }
-        let stateless = matches!(node, LogicalPlan::Projection(_) | LogicalPlan::Filter(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Join(_));
+        let stateless =
+            matches!(node, LogicalPlan::Projection(_) | LogicalPlan::Filter(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Join(_));
         let recursion = if stateless { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Jump };
         Ok(Transformed::new(node, false, recursion))
     })?;
@@ -238,9 +255,7 @@ fn hold_to_end(plan: LogicalPlan, what: &str, hint: &str) -> Result<LogicalPlan>
 
 fn refuse<T>(label: &Label, what: &str, hint: &str) -> Result<T> {
     let streams = label.streams.iter().cloned().collect::<Vec<_>>().join(", ");
-    plan_err!(
-        "{what} would wait for the end of {streams}, which may never come (hint: {hint}; or bound the source)"
-    )
+    plan_err!("{what} would wait for the end of {streams}, which may never come (hint: {hint}; or bound the source)")
 }
 
 /// Subqueries that the optimizer could not turn into joins would be run once per epoch.
@@ -257,4 +272,3 @@ fn refuse_subqueries(node: &LogicalPlan) -> Result<()> {
         None => Ok(()),
     }
 }
-

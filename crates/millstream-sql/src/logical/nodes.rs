@@ -56,7 +56,9 @@ impl WindowAssign {
         for window in window_fields(field.data_type()) {
             if fields.iter().any(|(_, field)| field.name() == window.name()) {
                 let name = window.name();
-                return plan_err!("column {name} exists already in the input of {spec} (hint: select its columns by name and rename {name})");
+                return plan_err!(
+                    "column {name} exists already in the input of {spec} (hint: select its columns by name and rename {name})"
+                );
             }
             fields.push((None, window));
         }
@@ -66,11 +68,7 @@ impl WindowAssign {
 
     /// Roles of the three window columns.
     pub fn window_roles(&self) -> [Role; 3] {
-        [
-            Role::WindowStart(self.spec, self.domain),
-            Role::WindowEnd(self.spec, self.domain),
-            Role::WindowTime(self.spec, self.domain),
-        ]
+        [Role::WindowStart(self.spec, self.domain), Role::WindowEnd(self.spec, self.domain), Role::WindowTime(self.spec, self.domain)]
     }
 }
 
@@ -181,8 +179,7 @@ impl UserDefinedLogicalNodeCore for WindowAggregate {
     fn necessary_children_exprs(&self, _: &[usize]) -> Option<Vec<Vec<usize>>> {
         let schema = self.aggregate.input.schema();
         let exprs = self.aggregate.group_expr.iter().chain(&self.aggregate.aggr_expr);
-        let mut columns: Vec<usize> =
-            exprs.flat_map(Expr::column_refs).filter_map(|column| schema.maybe_index_of_column(column)).collect();
+        let mut columns: Vec<usize> = exprs.flat_map(Expr::column_refs).filter_map(|column| schema.maybe_index_of_column(column)).collect();
         columns.sort_unstable();
         columns.dedup();
         Some(vec![columns])

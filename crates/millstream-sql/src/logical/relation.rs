@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Column, DataFusionError, Result, plan_datafusion_err};
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, TableFactor};
-use datafusion::arrow::datatypes::DataType;
 use millstream_time::WindowSpec;
 
 use super::label::{Flow, TimeDomain, label};

@@ -121,14 +121,8 @@ pub fn cut(plan: &LogicalPlan) -> Result<PipelinePlan> {
     let mut cutter = Cutter { sources: collect_sources(plan)?, tables: Vec::new(), stages: Vec::new(), operators: Vec::new() };
     let label = label(plan)?;
     let result = cutter.stage(plan)?;
-    let mut pipeline = PipelinePlan {
-        sources: cutter.sources,
-        tables: cutter.tables,
-        stages: cutter.stages,
-        operators: cutter.operators,
-        result,
-        label,
-    };
+    let mut pipeline =
+        PipelinePlan { sources: cutter.sources, tables: cutter.tables, stages: cutter.stages, operators: cutter.operators, result, label };
     share_watermarks(&mut pipeline);
     Ok(pipeline)
 }
@@ -187,12 +181,26 @@ impl Cutter {
     }
 
     /// Cuts below an operator and gives the leaf that stands for its output.
-    fn operator(&mut self, input: &LogicalPlan, kind: OperatorKind, domain: TimeDomain, word: &str, node: &LogicalPlan) -> Result<LogicalPlan> {
+    fn operator(
+        &mut self,
+        input: &LogicalPlan,
+        kind: OperatorKind,
+        domain: TimeDomain,
+        word: &str,
+        node: &LogicalPlan,
+    ) -> Result<LogicalPlan> {
         let stage = self.stage(input)?;
         self.push_operator(stage, kind, domain, word, node)
     }
 
-    fn push_operator(&mut self, stage: Stage, kind: OperatorKind, domain: TimeDomain, word: &str, node: &LogicalPlan) -> Result<LogicalPlan> {
+    fn push_operator(
+        &mut self,
+        stage: Stage,
+        kind: OperatorKind,
+        domain: TimeDomain,
+        word: &str,
+        node: &LogicalPlan,
+    ) -> Result<LogicalPlan> {
         refuse_chance(&stage.plan)?;
         if let OperatorKind::Aggregate { aggregate, .. } = &kind {
             aggregate.group_expr.iter().chain(&aggregate.aggr_expr).try_for_each(refuse_chance_in)?;
@@ -334,10 +342,7 @@ fn collect_sources(plan: &LogicalPlan) -> Result<Vec<SourceScan>> {
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
-    Ok(found
-        .into_values()
-        .map(|(table, columns)| SourceScan { table: Arc::new(table), columns: columns.into_iter().collect() })
-        .collect())
+    Ok(found.into_values().map(|(table, columns)| SourceScan { table: Arc::new(table), columns: columns.into_iter().collect() }).collect())
 }
 
 /// True if an expression reads a window column.

@@ -67,10 +67,8 @@ impl Crank<'_> {
     /// One epoch; false if nothing further will ever come out.
     async fn turn(&mut self, epoch: EpochInput) -> Result<bool> {
         self.epoch_clock.set(epoch.clock_ms);
-        let times = Times {
-            watermarks: epoch.sources.iter().map(|source| source.watermark).collect(),
-            clock: Watermark::from_ms(epoch.clock_ms),
-        };
+        let times =
+            Times { watermarks: epoch.sources.iter().map(|source| source.watermark).collect(), clock: Watermark::from_ms(epoch.clock_ms) };
         let mut rows = self.fill(epoch)?;
         loop {
             let step = self.plan.step(std::mem::take(&mut rows), &times).await.map_err(|error| Error::running(&error))?;
@@ -150,10 +148,8 @@ impl Crank<'_> {
         status.rows_in = sources.iter().map(|source| source.rows).sum();
         status.bytes_in = sources.iter().map(|source| source.bytes).sum();
         status.rejected_rows = sources.iter().map(|source| source.rejected_rows).sum();
-        status.last_rejected = sources
-            .iter()
-            .find_map(|source| source.last_rejected.as_ref())
-            .map(|example| format!("{}: {}", example.place, example.reason));
+        status.last_rejected =
+            sources.iter().find_map(|source| source.last_rejected.as_ref()).map(|example| format!("{}: {}", example.place, example.reason));
         let watermark = sources.iter().map(|source| source.watermark).min().unwrap_or_default();
         status.watermark_ms = (watermark != Watermark::MIN && watermark != Watermark::MAX).then(|| watermark.as_ms());
         let idle = sources.iter().filter(|source| source.idle_lanes > 0 && source.idle_lanes + source.finished_lanes == source.lanes);

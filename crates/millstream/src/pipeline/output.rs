@@ -1,7 +1,7 @@
 //! Where a pipeline's rows go: to a query's reader, or into a sink.
 
 use datafusion::arrow::array::RecordBatch;
-use millstream_connectors::{Delivery, Sink};
+use millstream_connectors::{ConnectorError, Delivery, Sink};
 use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
@@ -12,10 +12,7 @@ pub(crate) enum Output {
     /// The reader of a query; a full channel is back-pressure.
     Rows(mpsc::Sender<Result<RecordBatch>>),
     /// A sink and what it has taken since its last seal.
-    Sink {
-        sink: Box<dyn Sink>,
-        rows_unsealed: u64,
-    },
+    Sink { sink: Box<dyn Sink>, rows_unsealed: u64 },
 }
 
 /// What became of written rows.
@@ -43,7 +40,11 @@ impl Output {
             }
             Self::Sink { sink, rows_unsealed } => {
                 *rows_unsealed += batches.iter().map(|batch| batch.num_rows() as u64).sum::<u64>();
-                sink.write(&batches).await?;
+                match sink.write(&batches).await {
+                    // Whoever read it has had enough (`millstream … | head`): a quiet end.
+                    Err(ConnectorError::Closed(_)) => return Ok(Written::Closed),
+                    written => written?,
+                }
             }
         }
         Ok(Written::Taken)
@@ -62,9 +63,11 @@ impl Output {
     /// Seals and publishes what was written since the last time.
     pub(super) async fn publish(&mut self, checkpoint: u64) -> Result<()> {
         if let Self::Sink { sink, rows_unsealed } = self {
-            let sealed = sink.seal(checkpoint).await?;
-            sink.publish(&sealed).await?;
             *rows_unsealed = 0;
+            match sink.seal(checkpoint).await {
+                Err(ConnectorError::Closed(_)) => {}
+                sealed => sink.publish(&sealed?).await?,
+            }
         }
         Ok(())
     }

@@ -30,7 +30,7 @@ const RESTART_DELAY_MS: u64 = 100;
 /// Everything a pipeline needs to start.
 pub(crate) struct PipelineSpec {
     pub(crate) name: String,
-    pub(crate) plan: PipelinePlan,
+    pub(crate) plan: Box<PipelinePlan>,
     /// One a source of the plan.
     pub(crate) streams: Vec<Arc<Stream>>,
     pub(crate) state: SessionState,

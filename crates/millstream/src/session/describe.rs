@@ -23,10 +23,16 @@ pub(super) fn show(session: &Session, show: &ShowKind) -> Result<Outcome> {
         }
         ShowKind::Pipelines | ShowKind::Sinks => {
             let rows = session.engine.pipelines().into_iter().map(|status| {
-                [status.name, status.state.to_string(), status.rows_in.to_string(), status.rows_out.to_string(), status.late_rows.to_string()]
-                    .into_iter()
-                    .map(Some)
-                    .collect()
+                [
+                    status.name,
+                    status.state.to_string(),
+                    status.rows_in.to_string(),
+                    status.rows_out.to_string(),
+                    status.late_rows.to_string(),
+                ]
+                .into_iter()
+                .map(Some)
+                .collect()
             });
             rows_of(&["pipeline", "state", "rows_in", "rows_out", "late_rows"], rows.collect())
         }

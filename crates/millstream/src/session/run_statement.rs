@@ -32,9 +32,10 @@ pub(super) async fn run(session: &Session, statement: &Statement, sql: &str) -> 
         Statement::CreateView(create) => create_view(session, create, sql).await,
         Statement::CreateSink(create) => create_sink(session, create, sql).await,
         Statement::Insert(insert) => insert_into(session, insert, sql).await,
-        Statement::StatementSet(_) => {
-            Err(Error::user("0A000", "STATEMENT SET is not supported yet (hint: write the INSERTs one after the other, each is a pipeline)"))
-        }
+        Statement::StatementSet(_) => Err(Error::user(
+            "0A000",
+            "STATEMENT SET is not supported yet (hint: write the INSERTs one after the other, each is a pipeline)",
+        )),
         Statement::Drop(drop) => drop_object(session, drop).await,
         Statement::Show(show) => describe::show(session, show),
         Statement::Describe(name) => describe::describe(session, name),
@@ -43,10 +44,12 @@ pub(super) async fn run(session: &Session, statement: &Statement, sql: &str) -> 
         Statement::Explain(explain) => explain_statement(session, explain, sql).await,
         Statement::Query(query) => select(session, query, sql).await,
         Statement::Pipeline(command) => match command.action {
-            PipelineAction::Pause | PipelineAction::Resume | PipelineAction::Checkpoint | PipelineAction::Restore { .. } => Err(Error::user(
-                "0A000",
-                "PAUSE, RESUME, CHECKPOINT and RESTORE PIPELINE are not supported yet (hint: DROP PIPELINE stops one)",
-            )),
+            PipelineAction::Pause | PipelineAction::Resume | PipelineAction::Checkpoint | PipelineAction::Restore { .. } => {
+                Err(Error::user(
+                    "0A000",
+                    "PAUSE, RESUME, CHECKPOINT and RESTORE PIPELINE are not supported yet (hint: DROP PIPELINE stops one)",
+                ))
+            }
             _ => Err(Error::user("0A000", "this pipeline command is not supported yet")),
         },
         Statement::Flush => Err(Error::user("0A000", "FLUSH is not supported yet: there are no stored tables to wait for")),
@@ -96,7 +99,9 @@ async fn create_table(session: &Session, create: &CreateTable, sql: &str) -> Res
     if create.options.is_empty() {
         return Err(Error::user(
             "0A000",
-            format!("table {name} has no connector: stored tables are not supported yet (hint: WITH ('connector' = 'file', 'path' = '…', 'format' = 'json'))"),
+            format!(
+                "table {name} has no connector: stored tables are not supported yet (hint: WITH ('connector' = 'file', 'path' = '…', 'format' = 'json'))"
+            ),
         ));
     }
     let engine = &session.engine.inner;
@@ -132,7 +137,10 @@ fn columns_like(session: &Session, name: &str) -> Result<Vec<millstream_sql::par
 async fn create_view(session: &Session, create: &CreateView, sql: &str) -> Result<Outcome> {
     let name = object_name(&create.name)?;
     if create.materialized {
-        return Err(Error::user("0A000", "CREATE MATERIALIZED VIEW is not supported yet (hint: CREATE VIEW names a query; CREATE SINK keeps its rows)"));
+        return Err(Error::user(
+            "0A000",
+            "CREATE MATERIALIZED VIEW is not supported yet (hint: CREATE VIEW names a query; CREATE SINK keeps its rows)",
+        ));
     }
     check_emit(create.query.emit.as_ref())?;
     let settings = session.settings();
@@ -144,8 +152,13 @@ async fn create_view(session: &Session, create: &CreateView, sql: &str) -> Resul
             return Err(Error::user("42601", format!("view {name} names {} columns, its query gives {given}", create.columns.len())));
         }
         let names = create.columns.iter().map(identifier_text);
-        let exprs: Vec<_> =
-            plan.schema().columns().into_iter().zip(names).map(|(column, name)| datafusion::logical_expr::Expr::Column(column).alias(name)).collect();
+        let exprs: Vec<_> = plan
+            .schema()
+            .columns()
+            .into_iter()
+            .zip(names)
+            .map(|(column, name)| datafusion::logical_expr::Expr::Column(column).alias(name))
+            .collect();
         let builder = datafusion::logical_expr::LogicalPlanBuilder::from(plan).project(exprs);
         plan = builder.and_then(|builder| builder.build()).map_err(|error| planner.error(&error))?;
     }
@@ -184,7 +197,7 @@ fn spec(
     session: &Session,
     planner: Planner<'_>,
     name: String,
-    plan: millstream_sql::logical::PipelinePlan,
+    plan: Box<millstream_sql::logical::PipelinePlan>,
     streams: Vec<Arc<Stream>>,
     output: Output,
 ) -> PipelineSpec {
@@ -288,7 +301,11 @@ async fn drop_object(session: &Session, drop: &Drop) -> Result<Outcome> {
     let name = object_name(&drop.name)?;
     let engine = &session.engine.inner;
     let missing = |word: &str| {
-        if drop.if_exists { Ok(done(&format!("DROP {word}"))) } else { Err(Error::user("42P01", format!("there is no {} {name}", word.to_lowercase()))) }
+        if drop.if_exists {
+            Ok(done(&format!("DROP {word}")))
+        } else {
+            Err(Error::user("42P01", format!("there is no {} {name}", word.to_lowercase())))
+        }
     };
     match drop.kind {
         DropKind::Sink | DropKind::Pipeline => {
@@ -308,7 +325,9 @@ async fn drop_object(session: &Session, drop: &Drop) -> Result<Outcome> {
             match (found, drop.kind) {
                 (None, _) => missing(word),
                 (Some("view"), DropKind::Table) => Err(Error::user("42809", format!("{name} is a view (hint: DROP VIEW {name})"))),
-                (Some("stream" | "table"), DropKind::View) => Err(Error::user("42809", format!("{name} is a table (hint: DROP TABLE {name})"))),
+                (Some("stream" | "table"), DropKind::View) => {
+                    Err(Error::user("42809", format!("{name} is a table (hint: DROP TABLE {name})")))
+                }
                 _ => {
                     engine.catalog.write().remove(&name);
                     engine.context.deregister_table(bare(&name)).map_err(|error| Error::running(&error))?;

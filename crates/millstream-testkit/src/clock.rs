@@ -1,0 +1,78 @@
+//! A clock that moves when the test says so.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use millstream_time::Clock;
+use tokio::sync::watch;
+
+/// Stands still until [`advance`](ManualClock::advance)d. Sleepers wake when their time has come, in no particular order.
+#[derive(Debug)]
+pub struct ManualClock {
+    start_ms: i64,
+    passed_ms: watch::Sender<u64>,
+    sleeps: AtomicU64,
+}
+
+impl ManualClock {
+    /// A clock that shows `start_ms` milliseconds since 1970.
+    pub fn new(start_ms: i64) -> Self {
+        Self { start_ms, passed_ms: watch::Sender::new(0), sleeps: AtomicU64::new(0) }
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, ms: u64) {
+        self.passed_ms.send_modify(|passed| *passed += ms);
+    }
+
+    /// How many times anything has begun to sleep: a busy loop would show here.
+    pub fn sleeps(&self) -> u64 {
+        self.sleeps.load(Ordering::Relaxed)
+    }
+}
+
+#[async_trait]
+impl Clock for ManualClock {
+    fn now(&self) -> i64 {
+        self.start_ms.saturating_add_unsigned(*self.passed_ms.borrow())
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(*self.passed_ms.borrow())
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.sleeps.fetch_add(1, Ordering::Relaxed);
+        let mut passed = self.passed_ms.subscribe();
+        let until = self.monotonic() + duration;
+        // The sender lives in this clock.
+        let _ = passed.wait_for(|passed| Duration::from_millis(*passed) >= until).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn sleepers_wake_when_time_has_come() {
+        let clock = Arc::new(ManualClock::new(1_000));
+        let sleeper = {
+            let clock = Arc::clone(&clock);
+            async move {
+                clock.sleep(Duration::from_millis(50)).await;
+                clock.now()
+            }
+        };
+        let driver = async {
+            clock.advance(49);
+            tokio::task::yield_now().await;
+            clock.advance(1);
+        };
+        let (woken, ()) = tokio::join!(sleeper, driver);
+        assert_eq!(woken, 1_050);
+        assert_eq!(clock.sleeps(), 1);
+    }
+}
