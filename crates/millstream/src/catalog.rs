@@ -14,6 +14,7 @@ use millstream_time::Clock;
 
 use crate::error::{Error, Result};
 use crate::input::BadRows;
+use crate::session::describe::sql_type;
 
 /// A stream: a table with a connector.
 #[derive(Clone, Debug)]
@@ -220,7 +221,7 @@ fn watermark(
     if !matches!(data_type, DataType::Timestamp(..)) {
         return Err(Error::user(
             "42804",
-            format!("WATERMARK FOR {name}: the column must be a TIMESTAMP, it is {data_type} (hint: declare {name} TIMESTAMP(3))"),
+            format!("WATERMARK FOR {name}: the column must be a TIMESTAMP, it is {} (hint: declare {name} TIMESTAMP(3))", sql_type(data_type)),
         ));
     }
     let own = match &columns[column] {

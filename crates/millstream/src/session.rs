@@ -1,6 +1,6 @@
 //! A session: executes SQL with its own settings.
 
-mod describe;
+pub(crate) mod describe;
 mod run_statement;
 
 use std::sync::Arc;

@@ -118,7 +118,7 @@ pub enum AggregateTime {
 
 /// Cuts a plan that has its gates.
 pub fn cut(plan: &LogicalPlan) -> Result<PipelinePlan> {
-    let mut cutter = Cutter { sources: collect_sources(plan)?, tables: Vec::new(), stages: Vec::new(), operators: Vec::new() };
+    let mut cutter = Cutter { sources: collect_sources(plan)?, tables: Vec::new(), stages: Vec::new(), operators: Vec::new(), aggregates: Vec::new() };
     let label = label(plan)?;
     let result = cutter.stage(plan)?;
     let mut pipeline =
@@ -132,6 +132,8 @@ struct Cutter {
     tables: Vec<LogicalPlan>,
     stages: Vec<Stage>,
     operators: Vec<OperatorPlan>,
+    /// Aggregates cut so far and what stands for them: an equal one is computed once.
+    aggregates: Vec<(WindowAggregate, LogicalPlan)>,
 }
 
 impl Cutter {
@@ -156,7 +158,12 @@ impl Cutter {
             return done(leaf);
         }
         if let Some(aggregate) = as_node::<WindowAggregate>(&node) {
-            return done(self.cut_aggregate(aggregate, &node)?);
+            if let Some((_, leaf)) = self.aggregates.iter().find(|(cut, _)| cut == aggregate) {
+                return done(leaf.clone());
+            }
+            let leaf = self.cut_aggregate(aggregate, &node)?;
+            self.aggregates.push((aggregate.clone(), leaf.clone()));
+            return done(leaf);
         }
         if let Some(assign) = as_node::<WindowAssign>(&node)
             && assign.buffered

@@ -110,7 +110,7 @@ fn row(name: &str, data_type: &DataType, nullable: bool, kind: &str) -> Vec<Opti
 }
 
 /// The SQL name of a type.
-fn sql_type(data_type: &DataType) -> String {
+pub(crate) fn sql_type(data_type: &DataType) -> String {
     match data_type {
         DataType::Boolean => "BOOLEAN".to_owned(),
         DataType::Int8 => "TINYINT".to_owned(),
