@@ -1,1 +1,1 @@
-//! Placeholder.
+//! Tests of Millstream through its public API: one binary, `tests/main.rs`.
