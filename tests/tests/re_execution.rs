@@ -86,8 +86,11 @@ fn batches(random: &mut Random) -> Vec<RecordBatch> {
         .collect()
 }
 
-/// A query, the operator that it is there for, and settings that make the planner choose it.
-const QUERIES: &[(&str, &str, &[(&str, &str)])] = &[
+/// Names and values of session settings.
+type SettingList = &'static [(&'static str, &'static str)];
+
+/// The operator that a query is there for, the query, and settings that make the planner choose it.
+const QUERIES: &[(&str, &str, SettingList)] = &[
     ("FilterExec", "SELECT id FROM s WHERE k > 2", &[]),
     ("ProjectionExec", "SELECT id + 1 AS i, upper(g) AS g FROM s", &[]),
     ("AggregateExec: mode=Single", "SELECT k, count(*), sum(d), min(g), max(d) FROM s GROUP BY k", &[("execution.target_partitions", "1")]),

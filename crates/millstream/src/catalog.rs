@@ -221,7 +221,10 @@ fn watermark(
     if !matches!(data_type, DataType::Timestamp(..)) {
         return Err(Error::user(
             "42804",
-            format!("WATERMARK FOR {name}: the column must be a TIMESTAMP, it is {} (hint: declare {name} TIMESTAMP(3))", sql_type(data_type)),
+            format!(
+                "WATERMARK FOR {name}: the column must be a TIMESTAMP, it is {} (hint: declare {name} TIMESTAMP(3))",
+                sql_type(data_type)
+            ),
         ));
     }
     let own = match &columns[column] {

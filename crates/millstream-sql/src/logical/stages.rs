@@ -118,7 +118,8 @@ pub enum AggregateTime {
 
 /// Cuts a plan that has its gates.
 pub fn cut(plan: &LogicalPlan) -> Result<PipelinePlan> {
-    let mut cutter = Cutter { sources: collect_sources(plan)?, tables: Vec::new(), stages: Vec::new(), operators: Vec::new(), aggregates: Vec::new() };
+    let mut cutter =
+        Cutter { sources: collect_sources(plan)?, tables: Vec::new(), stages: Vec::new(), operators: Vec::new(), aggregates: Vec::new() };
     let label = label(plan)?;
     let result = cutter.stage(plan)?;
     let mut pipeline =
