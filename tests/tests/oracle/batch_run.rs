@@ -43,7 +43,7 @@ fn series(data: &Dataset, windows: &Windows) -> RecordBatch {
     let (low, high) = (times.iter().min().copied().unwrap_or(0) - reach, times.iter().max().copied().unwrap_or(0) + reach);
     let mut starts = std::collections::BTreeSet::new();
     for &time in &times {
-        for near in (time - 2 * windows.size_ms..=time + 120_000).step_by(usize::try_from(windows.slide_ms).unwrap()) {
+        for near in (time - 2 * windows.size_ms..=time + 120_000 + windows.slide_ms).step_by(usize::try_from(windows.slide_ms).unwrap()) {
             let start = near - (near - windows.offset_ms).rem_euclid(windows.slide_ms);
             if (low..=high).contains(&start) {
                 starts.insert(start);
