@@ -64,7 +64,7 @@ fn gate(node: LogicalPlan) -> Result<LogicalPlan> {
         }
         LogicalPlan::Union(ref union) => {
             for input in &union.inputs {
-                if label(input)?.flow == Flow::Bounded && label(&node)?.flow != Flow::Bounded {
+                if !is_empty(input) && label(input)?.flow == Flow::Bounded && label(&node)?.flow != Flow::Bounded {
                     return plan_err!(
                         "UNION ALL of a stream and a table that is no stream is not supported (hint: give the table a connector, so that it is read once as a stream)"
                     );
@@ -76,6 +76,15 @@ fn gate(node: LogicalPlan) -> Result<LogicalPlan> {
             plan_err!("WITH RECURSIVE over a stream is not supported (hint: it works over tables that are no streams)")
         }
         node => gate_extension(node),
+    }
+}
+
+/// True if the optimizer has proved that no row comes out.
+fn is_empty(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::EmptyRelation(empty) => !empty.produce_one_row,
+        LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Filter(_) => plan.inputs().into_iter().all(is_empty),
+        _ => false,
     }
 }
 

@@ -123,7 +123,7 @@ impl EpochPlan {
         for (table, batches) in self.tables.iter().enumerate() {
             self.inputs.set(LeafId::Table(table), batches.clone());
         }
-        let (event_limit, clock_limit) = (self.step_limit(TimeDomain::Event), self.step_limit(TimeDomain::Processing));
+        let (event_limit, clock_limit) = (self.step_limit(TimeDomain::Event, times), self.step_limit(TimeDomain::Processing, times));
         let mut output = StepOutput { caught_up: true, ..StepOutput::default() };
         for n in 0..self.operators.len() {
             if !self.stages[n].inputs.is_disjoint(&fed) {
@@ -181,12 +181,14 @@ impl EpochPlan {
     }
 
     /// Watermark that lets no operator of the domain release more than `windows_max` windows.
-    fn step_limit(&self, domain: TimeDomain) -> Watermark {
-        let due = self.operators.iter().filter(|operator| operator.domain == domain);
+    ///
+    /// Only windows up to an operator's own target count: what it will not release now must not hold back the others.
+    fn step_limit(&self, domain: TimeDomain, times: &Times) -> Watermark {
+        let due = self.operators.iter().enumerate().filter(|(_, operator)| operator.domain == domain);
         // The n-th due window may also be the last one that waits: then nothing limits the step.
-        let limit = due.filter_map(|operator| {
+        let limit = due.filter_map(|(n, operator)| {
             let (last, next) = (operator.operator.nth_due(self.windows_max)?, operator.operator.nth_due(self.windows_max + 1)?);
-            (next > last).then_some(last)
+            (next > last && last < self.target(n, times).as_ms()).then_some(last)
         });
         limit.min().map_or(Watermark::MAX, Watermark::from_ms)
     }
