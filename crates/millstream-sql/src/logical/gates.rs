@@ -79,13 +79,40 @@ fn gate(node: LogicalPlan) -> Result<LogicalPlan> {
     }
 }
 
-/// True if the optimizer has proved that no row comes out.
+/// True if it is known that no row comes out: the optimizer has proved a leaf empty, and nothing above makes rows of nothing.
 fn is_empty(plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::EmptyRelation(empty) => !empty.produce_one_row,
-        LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Filter(_) => plan.inputs().into_iter().all(is_empty),
+        LogicalPlan::Aggregate(aggregate) => {
+            let by_key = !aggregate.group_expr.is_empty() && !aggregate.group_expr.iter().any(|expr| matches!(expr, Expr::GroupingSet(_)));
+            by_key && is_empty(&aggregate.input)
+        }
+        LogicalPlan::Join(join) => match join.join_type {
+            JoinType::Inner | JoinType::LeftSemi | JoinType::RightSemi => is_empty(&join.left) || is_empty(&join.right),
+            JoinType::Left | JoinType::LeftAnti | JoinType::LeftMark => is_empty(&join.left),
+            JoinType::Right | JoinType::RightAnti | JoinType::RightMark => is_empty(&join.right),
+            JoinType::Full => is_empty(&join.left) && is_empty(&join.right),
+        },
+        LogicalPlan::Extension(_) => match as_node::<WindowAggregate>(plan) {
+            Some(windowed) => is_empty(&LogicalPlan::Aggregate(windowed.aggregate.clone())),
+            None => inputs_are_empty(plan),
+        },
+        LogicalPlan::Projection(_)
+        | LogicalPlan::SubqueryAlias(_)
+        | LogicalPlan::Filter(_)
+        | LogicalPlan::Window(_)
+        | LogicalPlan::Sort(_)
+        | LogicalPlan::Limit(_)
+        | LogicalPlan::Distinct(_)
+        | LogicalPlan::Union(_)
+        | LogicalPlan::Unnest(_) => inputs_are_empty(plan),
         _ => false,
     }
+}
+
+fn inputs_are_empty(plan: &LogicalPlan) -> bool {
+    let inputs = plan.inputs();
+    !inputs.is_empty() && inputs.into_iter().all(is_empty)
 }
 
 fn gate_extension(node: LogicalPlan) -> Result<LogicalPlan> {
