@@ -20,7 +20,7 @@ pub mod window_assign;
 pub mod window_buffer;
 
 pub use epoch::{EpochInputs, EpochScan, LeafId};
-pub use operator::{OperatorId, OperatorMetrics, Released, Snapshot, StatefulOperator};
+pub use operator::{OperatorId, OperatorMetrics, Released, StateLayer, StateShape, StatefulOperator};
 pub use pane_aggregate::{OutputColumn, PaneAggregate, PaneAggregateSpec, TimeSource};
 pub use stream_limit::StreamLimit;
 pub use window_assign::{WindowAssignExec, append_window_columns, window_fields};

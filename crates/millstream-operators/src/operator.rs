@@ -46,26 +46,57 @@ pub struct OperatorMetrics {
     pub state_bytes: u64,
 }
 
-/// State as plain rows, in one of three shapes; independent of how many partitions held it.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Snapshot {
+/// What the rows of a state mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateShape {
     /// Partial aggregates: `pane_start`, keys, accumulator states. Rows of one pane and key may occur several times (layers).
-    Layers(Vec<RecordBatch>),
+    Layers,
     /// Rows of open windows, as they came in.
-    Buffer(Vec<RecordBatch>),
+    Buffer,
     /// One row per key, newest wins.
-    Keyed(Vec<RecordBatch>),
+    Keyed,
 }
 
-/// Everything an operator must give back to continue exactly where it was.
+/// A piece of state that no longer changes: what came in between two snapshots, or several such pieces merged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StateLayer {
+    /// The snapshot that first contained it; unique within the operator.
+    pub seal: u64,
+    /// Starts of the panes of which it still holds valid rows; rows of others are to be ignored. `None`: all rows are valid.
+    pub panes: Option<Vec<i64>>,
+    /// The rows; empty in a snapshot `since` a later one, because whoever asks so has them.
+    pub rows: Vec<RecordBatch>,
+}
+
+/// Everything an operator must give back to continue exactly where it was; independent of how many partitions held it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OperatorSnapshot {
     /// The watermark up to which it has released.
     pub watermark: Watermark,
     /// Counters that go on.
     pub metrics: OperatorMetrics,
-    /// The rows.
-    pub state: Snapshot,
+    /// What the rows mean.
+    pub shape: StateShape,
+    /// The rows, oldest seal first.
+    pub layers: Vec<StateLayer>,
+    /// Later snapshots put new rows into layers with this number or a greater one.
+    pub next_seal: u64,
+}
+
+impl OperatorSnapshot {
+    /// Fills in the rows of layers that `earlier` has: makes a snapshot `since` that one complete.
+    pub fn complete_from(&mut self, earlier: &Self) {
+        for layer in self.layers.iter_mut().filter(|layer| layer.seal < earlier.next_seal) {
+            if let Some(known) = earlier.layers.iter().find(|known| known.seal == layer.seal) {
+                layer.rows.clone_from(&known.rows);
+            }
+        }
+    }
+
+    /// Rows in all layers.
+    pub fn rows(&self) -> usize {
+        self.layers.iter().flat_map(|layer| &layer.rows).map(RecordBatch::num_rows).sum()
+    }
 }
 
 /// A bounded step over an epoch: rows in, then the watermark, rows out; state stays inside.
@@ -95,7 +126,16 @@ pub trait StatefulOperator: fmt::Debug + Send + Sync {
     }
 
     /// The state as rows. The operator goes on with the same state.
-    fn snapshot(&self) -> Result<OperatorSnapshot>;
+    ///
+    /// Layers sealed before `since` (0: none) come without their rows: what was sealed once does not change, except that panes
+    /// go. So a snapshot costs what came in since the last one.
+    fn snapshot(&self, since: u64) -> Result<OperatorSnapshot>;
+
+    /// Merges some sealed layers, where there are many; true if more is to be done. Unlike all others it may run beside them, on
+    /// a thread of its own.
+    fn compact(&self) -> Result<bool> {
+        Ok(false)
+    }
 
     /// Takes a snapshot into a fresh operator with any number of partitions.
     fn restore(&self, snapshot: &OperatorSnapshot) -> Result<()>;

@@ -4,7 +4,7 @@
 //! ```text
 //!  partition 0:  pane 10:00 [key table + accumulators]   pane 10:10 [...]
 //!  partition 1:  pane 10:00 [...]                        pane 10:10 [...]
-//!  sealed:       pane 10:00 [partial] [partial]          (restored from a snapshot, or sealed by one)
+//!  layers:       pane 10:00 [sealed] [sealed]            (sealed by a snapshot, or restored from one)
 //!                    \__________ watermark ≥ 10:10: merged, evaluated, released ________/
 //! ```
 //!
@@ -31,7 +31,8 @@ use crate::event_time::{time_millis, time_span};
 use crate::operator::{OperatorMetrics, OperatorSnapshot, Released, StatefulOperator};
 pub(crate) use crate::pane_aggregate::rows::PaneSplit;
 use crate::pane_aggregate::rows::evaluate;
-use crate::pane_table::{PaneAggregateExpr, PaneTable, Partial, TableLayout};
+use crate::pane_aggregate::state::Layers;
+use crate::pane_table::{PaneAggregateExpr, PaneTable, TableLayout};
 use crate::pane_tree::{PaneTree, WindowValues};
 use crate::window_assign::constant_column;
 
@@ -113,8 +114,8 @@ struct Partition {
 #[derive(Debug)]
 struct Shared {
     watermark: Watermark,
-    /// Immutable layers by pane start, to be merged with the partitions' tables.
-    sealed: BTreeMap<i64, Vec<Partial>>,
+    /// To be merged with the partitions' tables.
+    layers: Layers,
     /// HOP: panes that are complete.
     tree: Option<PaneTree>,
     windows_released: u64,
@@ -137,7 +138,7 @@ impl PaneAggregate {
         };
         let shared = Shared {
             watermark: Watermark::MIN,
-            sealed: BTreeMap::new(),
+            layers: Layers::default(),
             tree,
             windows_released: 0,
             disjoint_partitions: false,
@@ -226,7 +227,7 @@ impl PaneAggregate {
     /// All partial aggregates of a pane, as one table or, where partitions are disjoint, as several.
     fn take_pane(&self, shared: &mut Shared, start: i64) -> Result<Vec<PaneTable>> {
         let mut tables: Vec<PaneTable> = self.partitions.iter().filter_map(|partition| partition.lock().panes.remove(&start)).collect();
-        let layers = shared.sealed.remove(&start).unwrap_or_default();
+        let layers = shared.layers.take(start);
         shared.groups_released += tables.iter().map(|table| table.len() as u64).sum::<u64>();
         if layers.is_empty() && (tables.len() <= 1 || shared.disjoint_partitions) {
             return Ok(tables);
@@ -237,7 +238,7 @@ impl PaneAggregate {
             None => PaneTable::try_new(&self.layout)?,
         };
         for layer in &layers {
-            base.merge(layer, &mut shared.ids)?;
+            base.merge(&self.to_partial(layer)?, &mut shared.ids)?;
         }
         for table in tables {
             base.merge(&table.into_partial()?, &mut shared.ids)?;
@@ -247,7 +248,7 @@ impl PaneAggregate {
 
     /// Starts of all panes held outside the tree.
     fn pane_starts(&self, shared: &Shared) -> std::collections::BTreeSet<i64> {
-        let mut starts: std::collections::BTreeSet<i64> = shared.sealed.keys().copied().collect();
+        let mut starts: std::collections::BTreeSet<i64> = shared.layers.starts().collect();
         for partition in &self.partitions {
             starts.extend(partition.lock().panes.keys());
         }
@@ -301,7 +302,7 @@ impl PaneAggregate {
                 break;
             }
             for table in self.take_pane(shared, start)? {
-                tree.insert(spec.pane_ordinal(start), table.into_partial()?)?;
+                tree.insert(spec.pane_ordinal(start), table.into_partial()?, shared.layers.next_seal)?;
             }
         }
         tree.settle()?;
@@ -431,8 +432,12 @@ impl StatefulOperator for PaneAggregate {
         Ok(())
     }
 
-    fn snapshot(&self) -> Result<OperatorSnapshot> {
-        self.take_snapshot()
+    fn snapshot(&self, since: u64) -> Result<OperatorSnapshot> {
+        self.take_snapshot(since)
+    }
+
+    fn compact(&self) -> Result<bool> {
+        self.merge_layers()
     }
 
     fn restore(&self, snapshot: &OperatorSnapshot) -> Result<()> {

@@ -30,6 +30,8 @@ const DICTIONARY_REBUILD_KEYS_MIN: usize = 1 << 14;
 /// Partial aggregates by dictionary id.
 #[derive(Clone, Debug)]
 struct Node {
+    /// Of leaves: the snapshot that contains it first.
+    seal: u64,
     ids: Vec<usize>,
     states: Vec<Vec<ArrayRef>>,
 }
@@ -71,11 +73,12 @@ impl PaneTree {
         })
     }
 
-    /// Adds a pane that is complete, or more rows of one that was.
-    pub fn insert(&mut self, ordinal: i64, partial: Partial) -> Result<()> {
-        let node = self.make_node(partial)?;
+    /// Adds a pane that is complete, or more rows of one that was; the snapshot number `seal` will contain it first.
+    pub fn insert(&mut self, ordinal: i64, partial: Partial, seal: u64) -> Result<()> {
+        let node = self.make_node(partial, seal)?;
         if self.nodes.contains_key(&(0, ordinal)) {
             self.late.entry(ordinal).or_default().push(node);
+            self.reseal(ordinal, seal);
             return Ok(());
         }
         self.nodes.insert((0, ordinal), node);
@@ -91,6 +94,13 @@ impl PaneTree {
             self.nodes.insert((level, index), parent);
         }
         Ok(())
+    }
+
+    /// Makes snapshots store all of a pane again, under the number `seal`: a stored layer is valid for a pane as a whole or not at
+    /// all, and a part of it has moved.
+    pub fn reseal(&mut self, ordinal: i64, seal: u64) {
+        let late = self.late.get_mut(&ordinal).into_iter().flatten();
+        self.nodes.get_mut(&(0, ordinal)).into_iter().chain(late).for_each(|node| node.seal = seal);
     }
 
     /// Final values of the window over ordinals `first` up to, not including, `end`; `None` if it holds nothing.
@@ -146,15 +156,16 @@ impl PaneTree {
         self.dictionary.size() + self.nodes.values().chain(self.late.values().flatten()).map(node_size).sum::<usize>()
     }
 
-    /// The panes as partial aggregates with their keys, by ordinal.
-    pub fn partials(&self) -> Result<Vec<(i64, Partial)>> {
+    /// The panes as (ordinal, seal, partial aggregates with their keys); those sealed before `since` without the latter.
+    pub fn partials(&self, since: u64) -> Result<Vec<(i64, u64, Option<Partial>)>> {
         let leaves = self.nodes.range((0, i64::MIN)..=(0, i64::MAX)).map(|(&(_, ordinal), node)| (ordinal, node));
         let late = self.late.iter().flat_map(|(&ordinal, nodes)| nodes.iter().map(move |node| (ordinal, node)));
+        let partial = |node: &Node| -> Result<Partial> {
+            Ok(Partial { rows: node.ids.len(), keys: self.keys_of(&node.ids)?, states: node.states.clone() })
+        };
         leaves
             .chain(late)
-            .map(|(ordinal, node)| {
-                Ok((ordinal, Partial { rows: node.ids.len(), keys: self.keys_of(&node.ids)?, states: node.states.clone() }))
-            })
+            .map(|(ordinal, node)| Ok((ordinal, node.seal, (node.seal >= since).then(|| partial(node)).transpose()?)))
             .collect()
     }
 
@@ -175,7 +186,7 @@ impl PaneTree {
         }
     }
 
-    fn make_node(&mut self, partial: Partial) -> Result<Node> {
+    fn make_node(&mut self, partial: Partial, seal: u64) -> Result<Node> {
         let known = self.dictionary.len();
         let mut ids = Vec::with_capacity(partial.rows);
         self.dictionary.intern(&partial.keys, partial.rows, &mut ids)?;
@@ -185,7 +196,7 @@ impl PaneTree {
             let chunk = partial.keys.iter().map(|column| filter(column, &new)).collect::<std::result::Result<_, _>>()?;
             self.key_chunks.push(chunk);
         }
-        Ok(Node { ids, states: partial.states })
+        Ok(Node { seal, ids, states: partial.states })
     }
 
     /// Key columns of these ids, in their order.
@@ -326,5 +337,5 @@ fn combine(layout: &TableLayout, left: &Node, right: &Node, slots: &mut Slots) -
     merge.add(right)?;
     let (ids, mut accumulators) = merge.finish();
     let states = accumulators.iter_mut().map(|accumulator| accumulator.state(EmitTo::All)).collect::<Result<_>>()?;
-    Ok(Some(Node { ids, states }))
+    Ok(Some(Node { seal: 0, ids, states }))
 }

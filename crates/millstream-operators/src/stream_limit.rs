@@ -7,7 +7,7 @@ use millstream_time::Watermark;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
-use crate::operator::{OperatorMetrics, OperatorSnapshot, Released, Snapshot, StatefulOperator};
+use crate::operator::{OperatorMetrics, OperatorSnapshot, Released, StateLayer, StateShape, StatefulOperator};
 
 /// Lets `limit` rows through after skipping `offset`. Runs on one partition.
 #[derive(Debug)]
@@ -64,21 +64,25 @@ impl StatefulOperator for StreamLimit {
         None
     }
 
-    fn snapshot(&self) -> Result<OperatorSnapshot> {
+    fn snapshot(&self, since: u64) -> Result<OperatorSnapshot> {
         let metrics = self.metrics();
         let state = self.state.lock();
         let schema = Arc::new(Schema::new(vec![Field::new("rows_seen", DataType::UInt64, false)]));
         let rows = RecordBatch::try_new(schema, vec![Arc::new(UInt64Array::from(vec![state.seen]))])?;
-        Ok(OperatorSnapshot { watermark: state.watermark, metrics, state: Snapshot::Keyed(vec![rows]) })
+        // One number: every snapshot holds all of it.
+        let layers = vec![StateLayer { seal: since, panes: None, rows: vec![rows] }];
+        Ok(OperatorSnapshot { watermark: state.watermark, metrics, shape: StateShape::Keyed, layers, next_seal: since + 1 })
     }
 
     fn restore(&self, snapshot: &OperatorSnapshot) -> Result<()> {
         use datafusion::arrow::array::AsArray;
         use datafusion::arrow::datatypes::UInt64Type;
-        let Snapshot::Keyed(batches) = &snapshot.state else { return internal_err!("LIMIT restores keyed state") };
+        if snapshot.shape != StateShape::Keyed {
+            return internal_err!("LIMIT restores keyed state");
+        }
         let mut state = self.state.lock();
         state.watermark = snapshot.watermark;
-        for batch in batches {
+        for batch in snapshot.layers.iter().flat_map(|layer| &layer.rows) {
             if let Some(seen) = batch.column(0).as_primitive::<UInt64Type>().values().last() {
                 state.seen = *seen;
             }

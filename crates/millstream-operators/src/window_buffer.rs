@@ -14,7 +14,7 @@ use millstream_time::{Watermark, Window, WindowSpec};
 use parking_lot::Mutex;
 
 use crate::event_time::{time_millis, time_span};
-use crate::operator::{OperatorMetrics, OperatorSnapshot, Released, Snapshot, StatefulOperator};
+use crate::operator::{OperatorMetrics, OperatorSnapshot, Released, StateLayer, StateShape, StatefulOperator};
 use crate::pane_aggregate::{PaneSplit, join_crumbs};
 use crate::window_assign::append_window_columns;
 
@@ -30,9 +30,25 @@ pub struct WindowBuffer {
 
 #[derive(Debug, Default)]
 struct State {
-    panes: BTreeMap<i64, Vec<RecordBatch>>,
+    panes: BTreeMap<i64, Vec<Piece>>,
     watermark: Watermark,
     metrics: OperatorMetrics,
+    next_seal: u64,
+}
+
+/// Rows of one pane.
+#[derive(Debug)]
+struct Piece {
+    /// The snapshot that contains them first.
+    seal: u64,
+    rows: RecordBatch,
+}
+
+impl State {
+    fn add(&mut self, pane_start: i64, rows: RecordBatch) {
+        let seal = self.next_seal;
+        self.panes.entry(pane_start).or_default().push(Piece { seal, rows });
+    }
 }
 
 impl WindowBuffer {
@@ -48,7 +64,7 @@ impl WindowBuffer {
         if self.spec.last_end(pane) <= state.watermark.as_ms() {
             state.metrics.late_rows += rows.num_rows() as u64;
         } else {
-            state.panes.entry(pane.start).or_default().push(rows);
+            state.add(pane.start, rows);
         }
     }
 
@@ -94,7 +110,8 @@ impl WindowBuffer {
     }
 
     fn window_rows(&self, state: &State, window: Window, out: &mut Vec<RecordBatch>) -> Result<()> {
-        let batches: Vec<RecordBatch> = state.panes.range(window.start..window.end).flat_map(|(_, rows)| rows).cloned().collect();
+        let batches: Vec<RecordBatch> =
+            state.panes.range(window.start..window.end).flat_map(|(_, pieces)| pieces).map(|piece| piece.rows.clone()).collect();
         for rows in join_crumbs(batches)? {
             out.push(match self.spec {
                 WindowSpec::Global => rows,
@@ -113,7 +130,7 @@ impl StatefulOperator for WindowBuffer {
         let mut state = self.state.lock();
         state.metrics.rows_in += batch.num_rows() as u64;
         if self.spec == WindowSpec::Global {
-            state.panes.entry(i64::MIN).or_default().push(batch.clone());
+            state.add(i64::MIN, batch.clone());
             return Ok(());
         }
         let column = batch.column(self.time);
@@ -160,21 +177,41 @@ impl StatefulOperator for WindowBuffer {
         ends.iter().nth(n.saturating_sub(1)).or_else(|| ends.last()).copied()
     }
 
-    fn snapshot(&self) -> Result<OperatorSnapshot> {
+    fn snapshot(&self, since: u64) -> Result<OperatorSnapshot> {
         let metrics = self.metrics();
-        let state = self.state.lock();
-        let batches = state.panes.values().flatten().cloned().collect();
-        Ok(OperatorSnapshot { watermark: state.watermark, metrics, state: Snapshot::Buffer(batches) })
+        let mut state = self.state.lock();
+        let mut layers: BTreeMap<u64, StateLayer> = BTreeMap::new();
+        for piece in state.panes.values().flatten() {
+            let layer = layers.entry(piece.seal).or_insert_with(|| StateLayer { seal: piece.seal, panes: None, rows: Vec::new() });
+            if piece.seal >= since {
+                layer.rows.push(piece.rows.clone());
+            }
+        }
+        state.next_seal += 1;
+        Ok(OperatorSnapshot {
+            watermark: state.watermark,
+            metrics,
+            shape: StateShape::Buffer,
+            layers: layers.into_values().collect(),
+            next_seal: state.next_seal,
+        })
     }
 
     fn restore(&self, snapshot: &OperatorSnapshot) -> Result<()> {
-        let Snapshot::Buffer(batches) = &snapshot.state else { return internal_err!("a window buffer restores rows") };
-        for batch in batches {
-            self.update(0, batch)?;
+        if snapshot.shape != StateShape::Buffer {
+            return internal_err!("a window buffer restores rows");
+        }
+        // A stored layer may hold rows whose windows have closed since: by this watermark they are left out.
+        self.state.lock().watermark = snapshot.watermark;
+        for layer in &snapshot.layers {
+            self.state.lock().next_seal = layer.seal;
+            for batch in &layer.rows {
+                self.update(0, batch)?;
+            }
         }
         let mut state = self.state.lock();
-        state.watermark = snapshot.watermark;
         state.metrics = snapshot.metrics;
+        state.next_seal = snapshot.next_seal;
         Ok(())
     }
 
@@ -182,8 +219,8 @@ impl StatefulOperator for WindowBuffer {
         let state = self.state.lock();
         let mut metrics = state.metrics;
         metrics.open_panes = state.panes.len() as u64;
-        metrics.entries = state.panes.values().flatten().map(|batch| batch.num_rows() as u64).sum();
-        metrics.state_bytes = state.panes.values().flatten().map(|batch| batch.get_array_memory_size() as u64).sum();
+        metrics.entries = state.panes.values().flatten().map(|piece| piece.rows.num_rows() as u64).sum();
+        metrics.state_bytes = state.panes.values().flatten().map(|piece| piece.rows.get_array_memory_size() as u64).sum();
         metrics
     }
 }

@@ -16,7 +16,7 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
 use futures::StreamExt;
 use millstream_operators::operator::OperatorSnapshot;
-use millstream_operators::{EpochInputs, LeafId, Snapshot};
+use millstream_operators::{EpochInputs, LeafId};
 use millstream_sql::logical::gates::insert_gates;
 use millstream_sql::logical::label::{Flow, label};
 use millstream_sql::logical::relation::WindowRelationPlanner;
@@ -39,6 +39,7 @@ pub(super) async fn run(data: &Dataset, case: &Case, random: &mut Random) -> Res
     let arrivals = [data.arrival(0, random, true), data.arrival(1, random, true)];
     let mut taken = [0, 0];
     let mut result = Vec::new();
+    let mut stored: Vec<OperatorSnapshot> = Vec::new();
     loop {
         let rows = [0, 1].map(|table| {
             let left = arrivals[table].num_rows() - taken[table];
@@ -56,10 +57,13 @@ pub(super) async fn run(data: &Dataset, case: &Case, random: &mut Random) -> Res
         if done || watermark == Watermark::MAX {
             return Ok(Some(result));
         }
+        if random.chance(50) {
+            stored = crank.snapshots(&stored, random)?;
+        }
         if random.chance(30) {
-            let snapshots = crank.snapshots()?;
+            stored = crank.snapshots(&stored, random)?;
             crank = MiniCrank::new(&plan, &context, random).await?;
-            crank.restore(snapshots, random)?;
+            crank.restore(&stored, random)?;
         }
     }
 }
@@ -172,16 +176,27 @@ impl MiniCrank {
         Ok(done)
     }
 
-    fn snapshots(&self) -> Result<Vec<OperatorSnapshot>> {
-        self.physical.operators.iter().map(|operator| operator.snapshot()).collect()
+    /// Snapshots as a store has them: what is new since `stored`, and what was stored before.
+    fn snapshots(&self, stored: &[OperatorSnapshot], random: &mut Random) -> Result<Vec<OperatorSnapshot>> {
+        let mut snapshots = Vec::new();
+        for (number, operator) in self.physical.operators.iter().enumerate() {
+            while random.chance(50) && operator.compact()? {}
+            let earlier = stored.get(number);
+            let mut snapshot = operator.snapshot(earlier.map_or(0, |earlier| earlier.next_seal))?;
+            if let Some(earlier) = earlier {
+                snapshot.complete_from(earlier);
+            }
+            snapshots.push(snapshot);
+        }
+        Ok(snapshots)
     }
 
     /// Whatever order the rows of a snapshot come in.
-    fn restore(&self, snapshots: Vec<OperatorSnapshot>, random: &mut Random) -> Result<()> {
-        for (operator, mut snapshot) in self.physical.operators.iter().zip(snapshots) {
-            if let Snapshot::Layers(batches) | Snapshot::Buffer(batches) = &mut snapshot.state {
-                random.shuffle(batches);
-            }
+    fn restore(&self, snapshots: &[OperatorSnapshot], random: &mut Random) -> Result<()> {
+        for (operator, snapshot) in self.physical.operators.iter().zip(snapshots) {
+            let mut snapshot = snapshot.clone();
+            random.shuffle(&mut snapshot.layers);
+            snapshot.layers.iter_mut().for_each(|layer| random.shuffle(&mut layer.rows));
             operator.restore(&snapshot)?;
         }
         Ok(())

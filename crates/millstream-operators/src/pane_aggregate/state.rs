@@ -1,14 +1,18 @@
 //! The state of [`PaneAggregate`](super::PaneAggregate) as rows, and back: `pane_start`, keys, accumulator states.
 
+mod layers;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit, TimestampMillisecondType};
 use datafusion::common::{Result, internal_err};
 
+pub(super) use self::layers::Layers;
 use super::{PaneAggregate, Shared};
-use crate::operator::{OperatorMetrics, OperatorSnapshot, Snapshot};
-use crate::pane_table::Partial;
+use crate::operator::{OperatorMetrics, OperatorSnapshot, StateLayer, StateShape};
+use crate::pane_table::{PaneTable, Partial};
 use crate::window_assign::constant_column;
 
 impl PaneAggregate {
@@ -27,41 +31,78 @@ impl PaneAggregate {
         Arc::new(Schema::new(fields))
     }
 
-    /// Seals every active table into a layer and writes out all layers.
-    pub(super) fn take_snapshot(&self) -> Result<OperatorSnapshot> {
+    /// Seals every active table into a layer and gives all layers.
+    pub(super) fn take_snapshot(&self, since: u64) -> Result<OperatorSnapshot> {
         let metrics = self.sum_metrics();
         let mut shared = self.shared.lock();
         self.seal_active(&mut shared)?;
-        let schema = self.snapshot_schema();
-        let mut batches = Vec::new();
-        for (&start, layers) in &shared.sealed {
-            for layer in layers {
-                batches.push(to_batch(&schema, start, layer)?);
+        let mut sealed: BTreeMap<u64, StateLayer> = BTreeMap::new();
+        let mut add = |seal: u64, start: i64, rows: Option<RecordBatch>| {
+            let layer = sealed.entry(seal).or_insert_with(|| StateLayer { seal, panes: Some(Vec::new()), rows: Vec::new() });
+            if let Some(panes) = &mut layer.panes
+                && panes.last() != Some(&start)
+            {
+                panes.push(start);
             }
+            layer.rows.extend(rows);
+        };
+        for (start, layer) in shared.layers.iter() {
+            add(layer.seal, start, (layer.seal >= since).then(|| layer.rows.clone()));
         }
         if let Some(tree) = &shared.tree {
-            for (ordinal, partial) in tree.partials()? {
-                batches.push(to_batch(&schema, self.spec.window.pane_at(ordinal).start, &partial)?);
+            let schema = self.snapshot_schema();
+            for (ordinal, seal, partial) in tree.partials(since)? {
+                let start = self.spec.window.pane_at(ordinal).start;
+                add(seal, start, partial.map(|partial| to_batch(&schema, start, &partial)).transpose()?);
             }
         }
-        Ok(OperatorSnapshot { watermark: shared.watermark, metrics, state: Snapshot::Layers(batches) })
+        shared.layers.next_seal += 1;
+        Ok(OperatorSnapshot {
+            watermark: shared.watermark,
+            metrics,
+            shape: StateShape::Layers,
+            layers: sealed.into_values().collect(),
+            next_seal: shared.layers.next_seal,
+        })
     }
 
     /// Turns every active table into an immutable layer.
     pub(super) fn seal_active(&self, shared: &mut Shared) -> Result<()> {
+        let schema = self.snapshot_schema();
         for partition in &self.partitions {
             for (start, table) in std::mem::take(&mut partition.lock().panes) {
-                shared.sealed.entry(start).or_default().push(table.into_partial()?);
+                shared.layers.add(start, to_batch(&schema, start, &table.into_partial()?)?);
             }
         }
         Ok(())
     }
 
+    /// Merges the newest layers of the pane that has the most, without holding up anybody meanwhile.
+    pub(super) fn merge_layers(&self) -> Result<bool> {
+        let Some((start, chosen)) = self.shared.lock().layers.to_merge() else { return Ok(false) };
+        let mut table = PaneTable::try_new(&self.layout)?;
+        let mut ids = Vec::new();
+        for layer in &chosen {
+            table.merge(&self.to_partial(&layer.rows)?, &mut ids)?;
+        }
+        let merged = to_batch(&self.snapshot_schema(), start, &table.into_partial()?)?;
+        let mut shared = self.shared.lock();
+        let replaced = shared.layers.replace(start, &chosen, merged);
+        let next_seal = shared.layers.next_seal;
+        if let Some(tree) = &mut shared.tree
+            && replaced
+        {
+            // Rows of a complete pane may be stored under the number of a layer that is gone now.
+            tree.reseal(self.spec.window.pane_ordinal(start), next_seal);
+        }
+        Ok(true)
+    }
+
     /// Takes layers in. Which partition wrote them does not matter: they are merged when their window closes.
     pub(super) fn take_in(&self, snapshot: &OperatorSnapshot) -> Result<()> {
-        let Snapshot::Layers(batches) = &snapshot.state else {
+        if snapshot.shape != StateShape::Layers {
             return internal_err!("a pane aggregate restores layers");
-        };
+        }
         let mut shared = self.shared.lock();
         shared.watermark = snapshot.watermark;
         shared.windows_released = snapshot.metrics.windows_released;
@@ -69,20 +110,32 @@ impl PaneAggregate {
         for partition in &self.partitions {
             partition.lock().watermark = Some(snapshot.watermark);
         }
-        for batch in batches {
-            for (start, rows) in runs(batch) {
-                let layer = self.to_partial(&rows)?;
-                shared.sealed.entry(start).or_default().push(layer);
+        for layer in &snapshot.layers {
+            shared.layers.next_seal = layer.seal;
+            let valid: Option<BTreeSet<i64>> = layer.panes.as_ref().map(|panes| panes.iter().copied().collect());
+            for batch in &layer.rows {
+                self.check_width(batch)?;
+                for (start, rows) in runs(batch)? {
+                    if valid.as_ref().is_none_or(|panes| panes.contains(&start)) {
+                        shared.layers.add(start, rows);
+                    }
+                }
             }
         }
+        shared.layers.next_seal = snapshot.next_seal;
         Ok(())
     }
 
-    fn to_partial(&self, batch: &RecordBatch) -> Result<Partial> {
+    fn check_width(&self, batch: &RecordBatch) -> Result<()> {
         let width = 1 + self.layout.state_fields().count();
         if batch.num_columns() != width {
             return internal_err!("state has {} columns, expected {width}", batch.num_columns());
         }
+        Ok(())
+    }
+
+    /// Rows of a layer as partial aggregates.
+    pub(super) fn to_partial(&self, batch: &RecordBatch) -> Result<Partial> {
         let mut columns = batch.columns()[1..].iter().cloned();
         let keys = columns.by_ref().take(self.layout.keys.fields().len()).collect();
         let states = self.layout.states.iter().map(|states| columns.by_ref().take(states.len()).collect()).collect();
@@ -93,10 +146,10 @@ impl PaneAggregate {
         let shared = self.shared.lock();
         let mut sum =
             OperatorMetrics { windows_released: shared.windows_released, open_panes: 0, entries: 0, state_bytes: 0, ..shared.restored };
-        let mut starts: std::collections::BTreeSet<i64> = shared.sealed.keys().copied().collect();
-        for layer in shared.sealed.values().flatten() {
-            sum.entries += layer.rows as u64;
-            sum.state_bytes += layer.size() as u64;
+        let mut starts: std::collections::BTreeSet<i64> = shared.layers.starts().collect();
+        for (_, layer) in shared.layers.iter() {
+            sum.entries += layer.rows.num_rows() as u64;
+            sum.state_bytes += layer.bytes;
         }
         for partition in &self.partitions {
             let partition = partition.lock();
@@ -126,8 +179,11 @@ fn to_batch(schema: &SchemaRef, start: i64, layer: &Partial) -> Result<RecordBat
 }
 
 /// Stretches of rows with the same `pane_start` (the first column).
-fn runs(batch: &RecordBatch) -> Vec<(i64, RecordBatch)> {
-    let starts = batch.column(0).as_primitive::<TimestampMillisecondType>().values();
+fn runs(batch: &RecordBatch) -> Result<Vec<(i64, RecordBatch)>> {
+    let Some(starts) = batch.column(0).as_primitive_opt::<TimestampMillisecondType>() else {
+        return internal_err!("the first column of state must be pane_start: got {}", batch.schema().field(0));
+    };
+    let starts = starts.values();
     let mut runs = Vec::new();
     let mut from = 0;
     for row in 1..=starts.len() {
@@ -136,5 +192,5 @@ fn runs(batch: &RecordBatch) -> Vec<(i64, RecordBatch)> {
             from = row;
         }
     }
-    runs
+    Ok(runs)
 }

@@ -120,7 +120,10 @@ impl Crank<'_> {
 
     /// Publishes what was put out and remembers where to go on from.
     async fn take_checkpoint(&mut self) -> Result<()> {
-        let operators = self.plan.snapshot().map_err(|error| Error::running(&error))?;
+        let mut operators = self.plan.snapshot(&self.checkpoint.operators).map_err(|error| Error::running(&error))?;
+        for (operator, earlier) in operators.iter_mut().zip(&self.checkpoint.operators) {
+            operator.complete_from(earlier);
+        }
         let number = self.checkpoint.number + 1;
         if self.output.has_unpublished() {
             self.output.publish(number).await?;

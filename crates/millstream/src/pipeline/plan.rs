@@ -203,8 +203,10 @@ impl EpochPlan {
         self.operators.iter().map(|operator| operator.operator.metrics())
     }
 
-    pub(super) fn snapshot(&self) -> Result<Vec<OperatorSnapshot>> {
-        self.operators.iter().map(|operator| operator.operator.snapshot()).collect()
+    /// State sealed before `since` (none: the beginning), one snapshot an operator, is only named.
+    pub(super) fn snapshot(&self, since: &[OperatorSnapshot]) -> Result<Vec<OperatorSnapshot>> {
+        let since = since.iter().map(|snapshot| snapshot.next_seal).chain(std::iter::repeat(0));
+        self.operators.iter().zip(since).map(|(operator, since)| operator.operator.snapshot(since)).collect()
     }
 
     pub(super) fn restore(&self, snapshots: &[OperatorSnapshot]) -> Result<()> {

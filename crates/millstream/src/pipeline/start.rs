@@ -111,7 +111,7 @@ async fn supervise(
     plan: EpochPlan,
     shared: &Shared,
 ) -> Result<PipelineState> {
-    let operators = plan.snapshot().map_err(|error| Error::running(&error))?;
+    let operators = plan.snapshot(&[]).map_err(|error| Error::running(&error))?;
     let mut checkpoint = Checkpoint { number: 0, positions: inputs.positions(), operators };
     let replayable = sources.iter().all(|source| source.source.replay() == Replay::Exact);
     let mut failed_at: Option<(u64, Error)> = None;
