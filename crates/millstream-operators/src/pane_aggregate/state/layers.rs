@@ -137,8 +137,7 @@ mod tests {
 
     #[test]
     fn layers_of_one_seal_are_merged_together_or_not_at_all() {
-        let mut layers = Layers::default();
-        layers.next_seal = 3;
+        let mut layers = Layers { next_seal: 3, ..Layers::default() };
         layers.add(0, rows(10_000));
         layers.add(0, rows(10));
         layers.next_seal = 4;
