@@ -80,12 +80,12 @@ pub struct InputSettings {
 impl Default for InputSettings {
     fn default() -> Self {
         Self {
-            epoch_rows_max: 128 * 1024,
+            epoch_rows_max: 256 * 1024,
             epoch_bytes_max: 64 * 1024 * 1024,
             epoch_linger: Duration::from_millis(5),
             epoch_rows_min: 4096,
             batch_rows: 8192,
-            lane_batches_ahead: 4,
+            lane_batches_ahead: 8,
             source_drift_max: None,
             lane_discovery_interval: Duration::from_secs(30),
         }
