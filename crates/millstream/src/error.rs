@@ -11,6 +11,9 @@ use crate::input::InputError;
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// SQLSTATE of a process that another one has taken over from (as PostgreSQL's for a server that is shut down).
+const FENCED: &str = "57P01";
+
 /// Who must act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -42,6 +45,21 @@ impl Error {
 
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self { kind: ErrorKind::Internal, sqlstate: "XX000", message: format!("{} (this is a bug in Millstream)", message.into()) }
+    }
+
+    /// Another process has taken over: nothing more may be written.
+    pub(crate) fn fenced(message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Outside, sqlstate: FENCED, message: message.into() }
+    }
+
+    /// True if another process has taken the data folder over.
+    pub fn is_fenced(&self) -> bool {
+        self.sqlstate == FENCED
+    }
+
+    /// An error with the outside as its reason.
+    pub(crate) fn outside(message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Outside, sqlstate: "58030", message: message.into() }
     }
 
     /// Who must act.
