@@ -24,6 +24,7 @@
 mod catalog;
 mod checkpoint;
 mod context;
+mod crash_point;
 mod data_folder;
 mod engine;
 mod error;
@@ -35,6 +36,7 @@ mod session;
 mod settings;
 
 pub use checkpoint::CheckpointFigures;
+pub use crash_point::CRASH_POINTS;
 pub use engine::{Engine, EngineBuilder};
 pub use error::{Error, ErrorKind, Result};
 pub use millstream_connectors as connectors;

@@ -16,6 +16,7 @@ use super::requests::Request;
 use super::status::{PipelineState, Shared};
 use crate::checkpoint::Reason;
 use crate::context::EpochClock;
+use crate::crash_point;
 use crate::error::{Error, Result};
 use crate::input::{EpochInput, Inputs};
 
@@ -125,10 +126,12 @@ impl Crank<'_> {
 
     /// Takes what belongs to a checkpoint; writing it runs beside the next epochs.
     async fn seal(&mut self, reason: Reason) -> Result<()> {
+        crash_point::reach("before-seal");
         let started = self.clock.monotonic();
         let operators = self.snapshot()?;
         let number = self.checkpoints.next_number();
         let sealed = self.output.seal(number).await?;
+        crash_point::reach("after-seal");
         let checkpoint = Checkpoint { number, positions: self.inputs.positions(), operators };
         let rows_in = self.inputs.metrics().iter().map(|source| source.rows).sum();
         let now = self.clock.monotonic();
@@ -157,6 +160,7 @@ impl Crank<'_> {
     async fn publish(&mut self, done: ToPublish) -> Result<()> {
         if let Some(sealed) = &done.sealed {
             self.output.publish(sealed).await?;
+            crash_point::reach("after-publish");
         }
         self.shared.status.lock().last_checkpoint = done.written.clone().map(|written| written.figures);
         self.checkpoints.published(done, self.plan.operators());
