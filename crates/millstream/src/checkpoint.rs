@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::input::InputPositions;
 
 pub(crate) use fingerprint::Fingerprint;
-pub(crate) use store::PipelineStore;
+pub(crate) use store::{PipelineStore, PlanIdentity};
 
 /// Why a checkpoint was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +87,13 @@ pub struct CheckpointFigures {
     pub rows: u64,
     /// Why it was taken: `interval`, `rows`, `command`, `stop`, `finished`, …
     pub reason: String,
+}
+
+impl CheckpointFigures {
+    /// Of a checkpoint that cannot be read.
+    pub(crate) fn unknown(number: u64) -> Self {
+        Self { number, created_ms: 0, duration_ms: 0, stall_us: 0, bytes_new: 0, bytes_total: 0, rows: 0, reason: String::new() }
+    }
 }
 
 /// Where a pipeline goes on from.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use datafusion::error::DataFusionError;
+use millstream_checkpoint::error::CheckpointError;
 use millstream_connectors::ConnectorError;
 use millstream_sql::error::{SqlError, SqlErrorKind};
 
@@ -131,6 +132,20 @@ impl From<ConnectorError> for Error {
             _ => (ErrorKind::Outside, "58030"),
         };
         Self { kind, sqlstate, message: error.to_string() }
+    }
+}
+
+impl From<CheckpointError> for Error {
+    fn from(error: CheckpointError) -> Self {
+        let message = error.to_string();
+        match &error {
+            CheckpointError::Fenced { .. } => Self::fenced(message),
+            CheckpointError::Config(_) => Self::user("22023", message),
+            CheckpointError::Bug(_) => Self { kind: ErrorKind::Internal, sqlstate: "XX000", message },
+            CheckpointError::NewerFormat { .. } | CheckpointError::Unsupported(_) => Self::user("0A000", message),
+            error if error.is_damage() => Self { kind: ErrorKind::Data, sqlstate: "XX001", message },
+            _ => Self::outside(message),
+        }
     }
 }
 

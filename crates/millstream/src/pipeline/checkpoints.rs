@@ -57,6 +57,7 @@ pub(super) struct Checkpoints {
     store: Option<Arc<PipelineStore>>,
     on_its_way: Option<OnItsWay>,
     finishing: Option<JoinHandle<()>>,
+    merging: Option<JoinHandle<()>>,
     sealed_at: Duration,
     rows_since: u64,
     turns_since: u64,
@@ -92,6 +93,7 @@ impl Checkpoints {
             store,
             on_its_way: None,
             finishing: None,
+            merging: None,
             sealed_at: now,
             rows_since: 0,
             turns_since: 0,
@@ -171,8 +173,15 @@ impl Checkpoints {
         };
         checkpoint.forget_rows();
         let store = Arc::clone(store);
+        let before = self.finishing.take();
         #[expect(clippy::disallowed_methods, reason = "this crate is the spawner of tasks")]
-        let task = tokio::spawn(async move { store.write(draft).await });
+        let task = tokio::spawn(async move {
+            if let Some(before) = before {
+                // The one before must be marked as published first; what goes wrong with that is told by `write`.
+                let _ = before.await;
+            }
+            store.write(draft).await
+        });
         self.on_its_way = Some(OnItsWay { checkpoint, sealed, task, waiting });
         None
     }
@@ -206,20 +215,19 @@ impl Checkpoints {
     /// Its rows are shown: marks it, retires old ones, and tells who waits.
     pub(super) fn published(&mut self, done: ToPublish, operators: Vec<Arc<dyn StatefulOperator>>) {
         let (store, number, waiting) = (self.store.clone(), done.number, done.waiting);
-        let before = self.finishing.take();
         #[expect(clippy::disallowed_methods, reason = "this crate is the spawner of tasks")]
         let task = tokio::spawn(async move {
-            if let Some(before) = before {
-                // One after the other.
-                let _ = before.await;
-            }
             if let Some(store) = store {
                 store.finish(number).await;
             }
             waiting.into_iter().for_each(|reply| drop(reply.send(Ok(number))));
-            merge_layers(operators).await;
         });
         self.finishing = Some(task);
+        if self.merging.as_ref().is_none_or(JoinHandle::is_finished) {
+            #[expect(clippy::disallowed_methods, reason = "this crate is the spawner of tasks")]
+            let merging = tokio::spawn(merge_layers(operators));
+            self.merging = Some(merging);
+        }
     }
 
     /// Waits for what goes on behind the last published checkpoint.

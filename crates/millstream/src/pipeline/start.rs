@@ -24,7 +24,7 @@ use super::plan::EpochPlan;
 use super::requests::Request;
 use super::status::{PipelineHandle, PipelineState, Shared};
 use crate::catalog::{LateRows, Stream};
-use crate::checkpoint::PipelineStore;
+use crate::checkpoint::{Fingerprint, PipelineStore, PlanIdentity};
 use crate::context::EpochClock;
 use crate::error::{Error, Result};
 use crate::input::{Inputs, SourceSpec};
@@ -60,9 +60,19 @@ pub(crate) async fn start(mut spec: PipelineSpec) -> Result<PipelineHandle> {
     }
     let plan = epoch_plan(&spec.plan, &spec.state, &spec.settings).await?;
     let restored = match &spec.store {
-        Some(store) => recover(store, &mut spec.output).await?,
+        Some(store) => {
+            let operators = plan.operators();
+            let fingerprint = Fingerprint::of(&spec.plan, operators.iter().map(AsRef::as_ref));
+            let operators = spec.plan.operators.iter().map(|operator| operator.name.clone()).collect();
+            recover(store, PlanIdentity { fingerprint, operators }, &mut spec.output).await?
+        }
         None => None,
     };
+    if restored.as_ref().is_some_and(|(_, finished)| *finished) {
+        // Nothing can come any more.
+        return Ok(PipelineHandle::finished(&spec.name));
+    }
+    let restored = restored.map(|(checkpoint, _)| checkpoint);
     let start = restored.as_ref().map(|checkpoint| &checkpoint.positions);
     let inputs = Inputs::open(sources.clone(), start, spec.settings.input(), Arc::clone(&spec.clock)).await?;
     let checkpoint = match restored {
@@ -125,14 +135,16 @@ async fn epoch_plan(plan: &PipelinePlan, state: &SessionState, settings: &Settin
     EpochPlan::new(plan, physical, &state.task_ctx(), settings).map_err(|error| Error::running(&error))
 }
 
-/// Claims the store of a durable pipeline, finishes what was left unfinished, and gives its last checkpoint.
-async fn recover(store: &PipelineStore, output: &mut Output) -> Result<Option<Checkpoint>> {
-    while let Some(sealed) = store.unpublished().await? {
+/// Claims the store of a durable pipeline, finishes what was left unfinished, and gives its last checkpoint, and whether its inputs
+/// had ended.
+async fn recover(store: &PipelineStore, identity: PlanIdentity, output: &mut Output) -> Result<Option<(Checkpoint, bool)>> {
+    while let Some((number, sealed)) = store.unpublished().await? {
         output.publish(&sealed).await?;
-        store.mark_published().await?;
+        store.mark_published(number).await?;
     }
-    let Some(restored) = store.claim().await? else { return Ok(None) };
-    Ok(Some(Checkpoint { number: restored.number, positions: restored.positions, operators: restored.operators }))
+    let Some(restored) = store.claim(identity).await? else { return Ok(None) };
+    let checkpoint = Checkpoint { number: restored.number, positions: restored.positions, operators: restored.operators };
+    Ok(Some((checkpoint, restored.finished)))
 }
 
 /// Turns the crank; after a failure goes back to the last checkpoint, as long as that leads on.

@@ -150,6 +150,13 @@ impl PipelineHandle {
         Self { shared }
     }
 
+    /// Of a pipeline whose inputs had ended in an earlier process.
+    pub(super) fn finished(name: &str) -> Self {
+        let handle = Self::ended(name, None);
+        handle.shared.status.lock().state = PipelineState::Finished;
+        handle
+    }
+
     /// Its name.
     pub fn name(&self) -> String {
         self.shared.status.lock().name.clone()

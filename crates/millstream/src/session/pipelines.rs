@@ -125,7 +125,7 @@ async fn write(
             let mut spec = spec(session, planner, name.clone(), plan, streams, Output::Sink(sink));
             let id = session.remember(ObjectKind::Pipeline, &name, sql).await?;
             if let (Some(id), Some(data)) = (id, &engine.data) {
-                spec.store = Some(Arc::new(data.pipeline(id, &name, sql, spec.settings.checkpoint_keep)));
+                spec.store = Some(Arc::new(data.pipeline(id, &name, sql, spec.settings.checkpoint_keep)?));
             }
             match start(spec).await {
                 Ok(handle) => {
