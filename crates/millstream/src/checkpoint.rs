@@ -4,6 +4,7 @@
 //! over a [`CheckpointDraft`], gets a [`Written`], and after a restart a [`Restored`].
 
 mod fingerprint;
+mod functions;
 mod store;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::input::InputPositions;
 
 pub(crate) use fingerprint::Fingerprint;
+pub(crate) use functions::{CheckpointFunction, LookInside};
 pub(crate) use store::{PipelineStore, PlanIdentity};
 
 /// Why a checkpoint was taken.

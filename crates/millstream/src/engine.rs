@@ -12,6 +12,7 @@ use millstream_time::{Clock, SystemClock};
 use parking_lot::{Mutex, RwLock};
 
 use crate::catalog::{Catalog, Object};
+use crate::checkpoint::{CheckpointFunction, LookInside};
 use crate::context::new_context;
 use crate::data_folder::DataFolder;
 use crate::error::{Error, Result};
@@ -176,6 +177,10 @@ impl EngineBuilder {
             data,
         };
         let engine = Engine { inner: Arc::new(inner) };
+        for function in [CheckpointFunction::State, CheckpointFunction::Positions] {
+            let inside = LookInside::new(function, Arc::downgrade(&engine.inner));
+            engine.inner.context.register_udtf(function.name(), Arc::new(inside));
+        }
         for (name, table) in self.tables {
             engine.register_table(&name, table)?;
         }

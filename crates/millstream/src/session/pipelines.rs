@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::sql::sqlparser::ast;
 use millstream_connectors::Options;
 use millstream_sql::parse::{CreateSink, Insert, PipelineAction, PipelineCommand, SinkTarget, identifier_text};
 use millstream_sql::physical;
 
 use super::Session;
-use super::run_statement::{done, object_name};
+use super::run_statement::{done, object_name, rows_of};
 use crate::catalog::{Object, Stream};
-use crate::data_folder::{ObjectKind, StoredObject};
+use crate::data_folder::{DataFolder, ObjectKind, StoredObject};
 use crate::error::{Error, Result};
 use crate::pipeline::{Output, PipelineHandle, PipelineSpec, start};
 use crate::planning::{Planned, Planner, check_emit};
@@ -196,6 +197,35 @@ async fn restore(session: &Session, name: &str, handle: &PipelineHandle, checkpo
     store.restore_from(number).await?;
     session.replay(stored).await?;
     Ok(Outcome::Done { message: format!("RESTORE PIPELINE: {name} goes on from checkpoint {number}, rows after it are written again") })
+}
+
+/// `SHOW CHECKPOINTS [FOR p]`: the kept ones, oldest first.
+pub(super) async fn show_checkpoints(session: &Session, pipeline: Option<&ast::ObjectName>) -> Result<Outcome> {
+    let stored = match pipeline {
+        Some(name) => vec![durable(session, &find(session, &object_name(name)?)?.name(), "SHOW CHECKPOINTS")?],
+        None => {
+            let objects = session.engine.inner.data.as_ref().map(DataFolder::objects).unwrap_or_default();
+            objects.into_iter().filter(|object| object.kind == ObjectKind::Pipeline).collect()
+        }
+    };
+    let mut rows = Vec::new();
+    for object in stored {
+        for figures in session.checkpoint_store(&object)?.list().await? {
+            let time = chrono::DateTime::from_timestamp_millis(figures.created_ms).map(|time| time.format("%Y-%m-%d %H:%M:%S%.3f").to_string());
+            rows.push(vec![
+                Some(object.name.clone()),
+                Some(figures.number.to_string()),
+                time,
+                Some(figures.duration_ms.to_string()),
+                Some(figures.stall_us.to_string()),
+                Some(figures.bytes_new.to_string()),
+                Some(figures.bytes_total.to_string()),
+                Some(figures.rows.to_string()),
+                Some(figures.reason),
+            ]);
+        }
+    }
+    rows_of(&["pipeline", "checkpoint", "time", "duration_ms", "stall_us", "bytes_new", "bytes_total", "rows", "reason"], rows)
 }
 
 /// A pipeline, running or ended.

@@ -7,7 +7,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::datasource::{TableProvider, ViewTable};
 use datafusion::physical_plan::{execute_stream, memory::MemoryStream};
 use datafusion::sql::sqlparser::ast;
-use millstream_sql::parse::{CreateTable, CreateView, Drop, DropKind, Explain, SelectQuery, SetOption, Statement, identifier_text};
+use millstream_sql::parse::{CreateTable, CreateView, Drop, DropKind, Explain, SelectQuery, SetOption, ShowKind, Statement, identifier_text};
 use millstream_sql::{explain::explain_pipeline, physical};
 use tokio::sync::mpsc;
 
@@ -34,6 +34,7 @@ pub(super) async fn run(session: &Session, statement: &Statement, sql: &str) -> 
             "STATEMENT SET is not supported yet (hint: write the INSERTs one after the other, each is a pipeline)",
         )),
         Statement::Drop(drop) => drop_object(session, drop).await,
+        Statement::Show(ShowKind::Checkpoints(pipeline)) => pipelines::show_checkpoints(session, pipeline.as_ref()).await,
         Statement::Show(show) => describe::show(session, show),
         Statement::Describe(name) => describe::describe(session, name),
         Statement::Set(set) => set_option(session, set),
