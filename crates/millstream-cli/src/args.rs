@@ -19,6 +19,8 @@ Examples:
   millstream --mode batch --format csv -f report.sql > report.csv
   echo 'SHOW TABLES' | millstream -f tables.sql -f -
   millstream run --set parallelism=4 q5.sql
+  millstream run --data state q5.sql    killed or stopped, the same command
+                                        goes on exactly where it was
 
 How a script runs:
   Statements run one after the other. A SELECT prints rows until it ends.
@@ -77,6 +79,11 @@ pub(crate) struct Options {
     #[arg(long = "set", global = true, value_name = "NAME=VALUE", value_parser = parse_setting)]
     pub(crate) settings: Vec<(String, String)>,
 
+    /// Remember tables, views and pipelines with their state in this folder (a path, or a URL of an object store); what is
+    /// there comes back and goes on, and a script run again finds what it made before
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data: Option<String>,
+
     /// Print rows and errors only
     #[arg(short = 'q', long, global = true)]
     pub(crate) quiet: bool,
@@ -94,6 +101,25 @@ enum Command {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Kill pipelines of this program again and again and check that no row is lost or doubled
+    #[command(name = "selftest")]
+    SelfTest(SelfTest),
+}
+
+/// What `millstream selftest` does.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct SelfTest {
+    /// How many times the program is killed
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub(crate) kills: u32,
+
+    /// Which instants and places it dies at
+    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+    pub(crate) seed: u64,
+
+    /// Nexmark events of each round; more make a round longer
+    #[arg(long, default_value_t = 60_000, value_name = "N")]
+    pub(crate) events: u64,
 }
 
 /// The values of the setting `execution_mode`.
@@ -131,6 +157,8 @@ pub(crate) struct Invocation {
     /// What to run, in order. Empty: nothing was named.
     pub(crate) inputs: Vec<Input>,
     pub(crate) options: Options,
+    /// Instead of running SQL.
+    pub(crate) selftest: Option<SelfTest>,
 }
 
 impl Args {
@@ -138,7 +166,12 @@ impl Args {
     pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
         let matches = Self::command().try_get_matches_from(words).map_err(with_script_hint)?;
         let args = Self::from_arg_matches(&matches)?;
+        let mut selftest = None;
         let inputs = match args.command {
+            Some(Command::SelfTest(options)) => {
+                selftest = Some(options);
+                Vec::new()
+            }
             Some(Command::Run { .. }) if !args.commands.is_empty() || !args.files.is_empty() => {
                 let message = "-c and -f stand alone, not before 'run'; name all scripts after 'run', or use -f for each";
                 return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
@@ -149,7 +182,7 @@ impl Args {
         if inputs.iter().filter(|input| **input == Input::Stdin).count() > 1 {
             return Err(Self::command().error(ErrorKind::ArgumentConflict, "standard input can be read only once: '-' is given twice"));
         }
-        Ok(Invocation { inputs, options: args.options })
+        Ok(Invocation { inputs, options: args.options, selftest })
     }
 
     /// What a person sees who starts the program without arguments.

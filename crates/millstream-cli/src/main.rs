@@ -1,7 +1,7 @@
 //! The `millstream` binary: runs SQL scripts and prints what they give.
 //!
 //! Read in this order: `args` (what may be asked for), `script` (reads the SQL), `run` (drives the engine), `format` (rows to
-//! text), `screen` and `status_line` (the terminal), `interrupt` (Ctrl-C), `log`.
+//! text), `screen` and `status_line` (the terminal), `interrupt` (Ctrl-C), `log`; `selftest` stands by itself.
 
 mod args;
 mod format;
@@ -12,6 +12,7 @@ mod report;
 mod run;
 mod screen;
 mod script;
+mod selftest;
 mod status_line;
 
 use std::io::{self, IsTerminal, Write};
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE));
         }
     };
-    if invocation.inputs.is_empty() {
+    if invocation.inputs.is_empty() && invocation.selftest.is_none() {
         if io::stdin().is_terminal() {
             _ = io::stdout().write_all(Args::welcome().as_bytes());
             return ExitCode::SUCCESS;
@@ -65,7 +66,10 @@ fn start(invocation: &Invocation, mut screen: Screen, messages: &Messages) -> Ex
             return ExitCode::from(EXIT_FAILED);
         }
     };
-    let code = runtime.block_on(run::run(&invocation.options, &scripts, &mut screen, interrupts));
+    let code = match &invocation.selftest {
+        Some(selftest) => runtime.block_on(selftest::run(selftest, &mut screen)),
+        None => runtime.block_on(run::run(&invocation.options, &scripts, &mut screen, interrupts)),
+    };
     // Work that is stuck in a blocking call must not keep the program from ending.
     runtime.shutdown_background();
     ExitCode::from(code)

@@ -50,7 +50,11 @@ impl From<millstream::Error> for Stop {
 
 /// Runs all scripts and returns the program's exit code; errors have been printed.
 pub(crate) async fn run(options: &Options, scripts: &[Script], screen: &mut Screen, interrupts: Interrupts) -> u8 {
-    let engine = match Engine::builder().build().await {
+    let mut builder = Engine::builder();
+    if let Some(data) = &options.data {
+        builder = builder.data(data);
+    }
+    let engine = match builder.build().await {
         Ok(engine) => engine,
         Err(error) => {
             screen.error(&error.to_string());
@@ -59,7 +63,7 @@ pub(crate) async fn run(options: &Options, scripts: &[Script], screen: &mut Scre
     };
     let clock = SystemClock::default();
     let mut runner = Runner {
-        session: engine.session(),
+        session: engine.session().resuming(),
         engine: &engine,
         options,
         screen,

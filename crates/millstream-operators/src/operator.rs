@@ -3,8 +3,10 @@
 use std::fmt;
 
 use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use millstream_time::Watermark;
+use serde::{Deserialize, Serialize};
 
 /// Names an operator's state: stable over restarts and plan changes elsewhere in the query (kind + ordinal in the SQL).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,7 +30,8 @@ pub struct Released {
 }
 
 /// Figures of one operator.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct OperatorMetrics {
     /// Rows that came in.
     pub rows_in: u64,
@@ -136,6 +139,9 @@ pub trait StatefulOperator: fmt::Debug + Send + Sync {
     fn compact(&self) -> Result<bool> {
         Ok(false)
     }
+
+    /// Columns of its state, in every layer.
+    fn state_schema(&self) -> SchemaRef;
 
     /// Takes a snapshot into a fresh operator with any number of partitions.
     fn restore(&self, snapshot: &OperatorSnapshot) -> Result<()>;

@@ -436,6 +436,10 @@ impl StatefulOperator for PaneAggregate {
         self.take_snapshot(since)
     }
 
+    fn state_schema(&self) -> SchemaRef {
+        self.snapshot_schema()
+    }
+
     fn compact(&self) -> Result<bool> {
         self.merge_layers()
     }

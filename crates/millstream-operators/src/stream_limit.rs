@@ -1,7 +1,7 @@
 //! `LIMIT n OFFSET m` over a stream: counts across epochs and ends the query.
 
 use datafusion::arrow::array::{RecordBatch, UInt64Array};
-use datafusion::arrow::datatypes::{DataType, Field, Schema};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::{Result, internal_err};
 use millstream_time::Watermark;
 use parking_lot::Mutex;
@@ -67,11 +67,14 @@ impl StatefulOperator for StreamLimit {
     fn snapshot(&self, since: u64) -> Result<OperatorSnapshot> {
         let metrics = self.metrics();
         let state = self.state.lock();
-        let schema = Arc::new(Schema::new(vec![Field::new("rows_seen", DataType::UInt64, false)]));
-        let rows = RecordBatch::try_new(schema, vec![Arc::new(UInt64Array::from(vec![state.seen]))])?;
+        let rows = RecordBatch::try_new(self.state_schema(), vec![Arc::new(UInt64Array::from(vec![state.seen]))])?;
         // One number: every snapshot holds all of it.
         let layers = vec![StateLayer { seal: since, panes: None, rows: vec![rows] }];
         Ok(OperatorSnapshot { watermark: state.watermark, metrics, shape: StateShape::Keyed, layers, next_seal: since + 1 })
+    }
+
+    fn state_schema(&self) -> SchemaRef {
+        Arc::new(Schema::new(vec![Field::new("rows_seen", DataType::UInt64, false)]))
     }
 
     fn restore(&self, snapshot: &OperatorSnapshot) -> Result<()> {

@@ -5,10 +5,11 @@
 //! and adds no columns.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, BooleanArray, RecordBatch};
 use datafusion::arrow::compute::{filter_record_batch, take_record_batch};
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::{Result, internal_err};
 use millstream_time::{Watermark, Window, WindowSpec};
 use parking_lot::Mutex;
@@ -18,12 +19,16 @@ use crate::operator::{OperatorMetrics, OperatorSnapshot, Released, StateLayer, S
 use crate::pane_aggregate::{PaneSplit, join_crumbs};
 use crate::window_assign::append_window_columns;
 
+/// `window_start`, `window_end` and `window_time`.
+const WINDOW_COLUMNS: usize = 3;
+
 /// See the module's page.
 #[derive(Debug)]
 pub struct WindowBuffer {
     spec: WindowSpec,
     /// Event-time column of the input; not looked at by the global window.
     time: usize,
+    /// Of the result: the input's columns, then the window's.
     schema: SchemaRef,
     state: Mutex<State>,
 }
@@ -195,6 +200,12 @@ impl StatefulOperator for WindowBuffer {
             layers: layers.into_values().collect(),
             next_seal: state.next_seal,
         })
+    }
+
+    fn state_schema(&self) -> SchemaRef {
+        let window_columns = if self.spec == WindowSpec::Global { 0 } else { WINDOW_COLUMNS };
+        let fields = &self.schema.fields()[..self.schema.fields().len() - window_columns];
+        Arc::new(Schema::new(fields.to_vec()))
     }
 
     fn restore(&self, snapshot: &OperatorSnapshot) -> Result<()> {

@@ -12,10 +12,12 @@ use millstream_time::{Clock, SystemClock};
 use parking_lot::{Mutex, RwLock};
 
 use crate::catalog::{Catalog, Object};
+use crate::checkpoint::{CheckpointFunction, LookInside};
 use crate::context::new_context;
+use crate::data_folder::DataFolder;
 use crate::error::{Error, Result};
 use crate::pipeline::{PipelineHandle, PipelineStatus};
-use crate::session::Session;
+use crate::session::{Session, replay_all};
 use crate::settings::Settings;
 
 /// Ended pipelines of which the engine remembers the figures.
@@ -34,6 +36,8 @@ pub(crate) struct EngineInner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,
     pub(crate) pipelines: Mutex<Pipelines>,
+    /// Where everything is remembered; `None`: nowhere.
+    pub(crate) data: Option<DataFolder>,
 }
 
 /// Pipelines by name, and the next free number.
@@ -65,6 +69,10 @@ impl Pipelines {
         self.by_name.insert(handle.name(), handle);
     }
 
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.by_name.keys().cloned().collect()
+    }
+
     pub(crate) fn remove(&mut self, name: &str) -> Option<PipelineHandle> {
         self.by_name.remove(name)
     }
@@ -85,6 +93,7 @@ pub struct EngineBuilder {
     functions: Vec<ScalarUDF>,
     aggregates: Vec<AggregateUDF>,
     tables: Vec<(String, Arc<dyn TableProvider>)>,
+    data: Option<String>,
 }
 
 impl EngineBuilder {
@@ -130,10 +139,21 @@ impl EngineBuilder {
         self
     }
 
+    /// Remembers definitions and the state of pipelines in this folder: a local path or a URL of an object store. An engine that is
+    /// built over a folder that has been used before brings back what was there, and its pipelines go on where they were.
+    ///
+    /// Whoever is built last owns the folder: an older engine over it, if there still is one, stops writing and fails.
+    #[must_use]
+    pub fn data(mut self, location: impl Into<String>) -> Self {
+        self.data = Some(location.into());
+        self
+    }
+
     /// The engine.
     ///
     /// # Errors
-    /// A table whose name is taken.
+    /// A table whose name is taken; a data folder that cannot be read or claimed, or a definition in it that does not work any
+    /// more.
     pub async fn build(self) -> Result<Engine> {
         let context = new_context(self.settings.parallelism);
         for function in self.functions {
@@ -143,6 +163,10 @@ impl EngineBuilder {
             context.register_udaf(function);
         }
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::default()));
+        let data = match &self.data {
+            Some(location) => Some(DataFolder::open(location, Arc::clone(&clock)).await?),
+            None => None,
+        };
         let inner = EngineInner {
             context,
             catalog: RwLock::new(Catalog::default()),
@@ -150,10 +174,18 @@ impl EngineBuilder {
             clock,
             settings: self.settings,
             pipelines: Mutex::new(Pipelines::default()),
+            data,
         };
         let engine = Engine { inner: Arc::new(inner) };
+        for function in [CheckpointFunction::State, CheckpointFunction::Positions] {
+            let inside = LookInside::new(function, Arc::downgrade(&engine.inner));
+            engine.inner.context.register_udtf(function.name(), Arc::new(inside));
+        }
         for (name, table) in self.tables {
             engine.register_table(&name, table)?;
+        }
+        if let Some(data) = &engine.inner.data {
+            replay_all(&engine, data.objects()).await?;
         }
         Ok(engine)
     }

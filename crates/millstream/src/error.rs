@@ -3,6 +3,7 @@
 use std::fmt;
 
 use datafusion::error::DataFusionError;
+use millstream_checkpoint::error::CheckpointError;
 use millstream_connectors::ConnectorError;
 use millstream_sql::error::{SqlError, SqlErrorKind};
 
@@ -10,6 +11,9 @@ use crate::input::InputError;
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// SQLSTATE of a process that another one has taken over from (as PostgreSQL's for a server that is shut down).
+const FENCED: &str = "57P01";
 
 /// Who must act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +46,21 @@ impl Error {
 
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self { kind: ErrorKind::Internal, sqlstate: "XX000", message: format!("{} (this is a bug in Millstream)", message.into()) }
+    }
+
+    /// Another process has taken over: nothing more may be written.
+    pub(crate) fn fenced(message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Outside, sqlstate: FENCED, message: message.into() }
+    }
+
+    /// True if another process has taken the data folder over.
+    pub fn is_fenced(&self) -> bool {
+        self.sqlstate == FENCED
+    }
+
+    /// An error with the outside as its reason.
+    pub(crate) fn outside(message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Outside, sqlstate: "58030", message: message.into() }
     }
 
     /// Who must act.
@@ -113,6 +132,20 @@ impl From<ConnectorError> for Error {
             _ => (ErrorKind::Outside, "58030"),
         };
         Self { kind, sqlstate, message: error.to_string() }
+    }
+}
+
+impl From<CheckpointError> for Error {
+    fn from(error: CheckpointError) -> Self {
+        let message = error.to_string();
+        match &error {
+            CheckpointError::Fenced { .. } => Self::fenced(message),
+            CheckpointError::Config(_) => Self::user("22023", message),
+            CheckpointError::Bug(_) => Self { kind: ErrorKind::Internal, sqlstate: "XX000", message },
+            CheckpointError::NewerFormat { .. } | CheckpointError::Unsupported(_) => Self::user("0A000", message),
+            error if error.is_damage() => Self { kind: ErrorKind::Data, sqlstate: "XX001", message },
+            _ => Self::outside(message),
+        }
     }
 }
 

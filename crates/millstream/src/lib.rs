@@ -22,7 +22,10 @@
 //! in, epochs out), `pipeline` (the crank).
 
 mod catalog;
+mod checkpoint;
 mod context;
+mod crash_point;
+mod data_folder;
 mod engine;
 mod error;
 pub mod input;
@@ -32,6 +35,8 @@ mod query;
 mod session;
 mod settings;
 
+pub use checkpoint::CheckpointFigures;
+pub use crash_point::CRASH_POINTS;
 pub use engine::{Engine, EngineBuilder};
 pub use error::{Error, ErrorKind, Result};
 pub use millstream_connectors as connectors;

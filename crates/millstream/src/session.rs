@@ -1,29 +1,47 @@
 //! A session: executes SQL with its own settings.
 
 pub(crate) mod describe;
+mod durable;
+mod pipelines;
 mod run_statement;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use millstream_sql::parse::{ParsedStatement, parse};
 use parking_lot::Mutex;
 
+use crate::data_folder::StoredObject;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::query::{Outcome, Query};
 use crate::settings::Settings;
+
+pub(crate) use durable::replay_all;
 
 /// Executes SQL. Cheap to clone; clones share the settings.
 #[derive(Clone, Debug)]
 pub struct Session {
     engine: Engine,
     settings: Arc<Mutex<Settings>>,
+    /// This session brings an object of the data folder back.
+    replaying: Option<Arc<StoredObject>>,
+    /// Pipelines that a script of this session has found in the data folder; `None`: it does not look.
+    adopted: Option<Arc<Mutex<BTreeSet<u64>>>>,
 }
 
 impl Session {
     pub(crate) fn new(engine: Engine) -> Self {
         let settings = Arc::new(Mutex::new(engine.inner.settings.clone()));
-        Self { engine, settings }
+        Self { engine, settings, replaying: None, adopted: None }
+    }
+
+    /// The session for scripts that are run again and again over one data folder: a statement that defines exactly what is there
+    /// already takes that and goes on with it, where it would otherwise be an error or start a second pipeline.
+    #[must_use]
+    pub fn resuming(mut self) -> Self {
+        self.adopted = Some(Arc::default());
+        self
     }
 
     /// The engine it belongs to.

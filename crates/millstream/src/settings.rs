@@ -54,8 +54,14 @@ pub struct Settings {
     pub batch_rows: usize,
     /// `source_drift_max_ms`: how far a source may be ahead of the slowest one it meets; 0: any distance.
     pub source_drift_max_ms: u64,
-    /// `checkpoint_interval_ms`: how often transactional sinks publish.
+    /// `checkpoint_interval_ms`: how often a checkpoint is taken and transactional sinks publish.
     pub checkpoint_interval_ms: u64,
+    /// `checkpoint_rows`: a checkpoint is also taken after so many rows read; 0: only by time.
+    pub checkpoint_rows: u64,
+    /// `checkpoint_keep`: checkpoints kept in the data folder.
+    pub checkpoint_keep: usize,
+    /// `uncommitted_bytes_max`: output that may wait for a checkpoint that is being written; then the stream waits.
+    pub uncommitted_bytes_max: u64,
 }
 
 impl Default for Settings {
@@ -72,6 +78,9 @@ impl Default for Settings {
             batch_rows: input.batch_rows,
             source_drift_max_ms: 60_000,
             checkpoint_interval_ms: 10_000,
+            checkpoint_rows: 0,
+            checkpoint_keep: 3,
+            uncommitted_bytes_max: 1 << 30,
         }
     }
 }
@@ -80,6 +89,9 @@ impl Default for Settings {
 const SYNONYMS: &[(&str, Option<&str>)] = &[
     ("execution.runtime-mode", Some("execution_mode")),
     ("execution.checkpointing.interval", Some("checkpoint_interval_ms")),
+    ("checkpoint.keep", Some("checkpoint_keep")),
+    ("checkpoint.rows", Some("checkpoint_rows")),
+    ("state.checkpoints.num-retained", Some("checkpoint_keep")),
     ("parallelism.default", Some("parallelism")),
     ("streaming_parallelism", Some("parallelism")),
     ("datafusion.execution.target_partitions", Some("parallelism")),
@@ -109,6 +121,9 @@ impl Settings {
             "batch_rows" => self.batch_rows = count(name, value, 1, 1_000_000)?,
             "source_drift_max_ms" => self.source_drift_max_ms = millis(name, value)?,
             "checkpoint_interval_ms" => self.checkpoint_interval_ms = millis(name, value)?.max(1),
+            "checkpoint_rows" => self.checkpoint_rows = count(name, value, 0, usize::MAX)? as u64,
+            "checkpoint_keep" => self.checkpoint_keep = count(name, value, 1, 10_000)?,
+            "uncommitted_bytes_max" => self.uncommitted_bytes_max = count(name, value, 1, usize::MAX)? as u64,
             _ => return Err(self.unknown(name)),
         }
         Ok(())

@@ -6,25 +6,22 @@ use std::time::Duration;
 use datafusion::arrow::array::RecordBatch;
 use millstream_operators::operator::OperatorSnapshot;
 use millstream_time::{Clock, Watermark};
+use tokio::sync::mpsc;
 
+use super::checkpoints::{Checkpoint, Checkpoints, Sealing, ToPublish};
 use super::columns::Columns;
 use super::output::{Output, Written};
 use super::plan::{EpochPlan, Times};
+use super::requests::Request;
 use super::status::{PipelineState, Shared};
+use crate::checkpoint::Reason;
 use crate::context::EpochClock;
+use crate::crash_point;
 use crate::error::{Error, Result};
-use crate::input::{EpochInput, InputPositions, Inputs};
+use crate::input::{EpochInput, Inputs};
 
 /// Figures for people are refreshed this often.
 const STATUS_INTERVAL: Duration = Duration::from_millis(100);
-
-/// Where a pipeline can go on from: everything before it is published.
-#[derive(Clone, Debug)]
-pub(super) struct Checkpoint {
-    pub(super) number: u64,
-    pub(super) positions: InputPositions,
-    pub(super) operators: Vec<OperatorSnapshot>,
-}
 
 /// One pipeline, turning.
 pub(super) struct Crank<'a> {
@@ -35,9 +32,8 @@ pub(super) struct Crank<'a> {
     pub(super) clock: &'a Arc<dyn Clock>,
     pub(super) epoch_clock: &'a EpochClock,
     pub(super) shared: &'a Shared,
-    pub(super) checkpoint: &'a mut Checkpoint,
-    pub(super) checkpoint_interval: Duration,
-    pub(super) last_checkpoint: Duration,
+    pub(super) checkpoints: &'a mut Checkpoints,
+    pub(super) requests: &'a mut mpsc::Receiver<Request>,
     pub(super) last_status: Option<Duration>,
 }
 
@@ -46,19 +42,26 @@ impl Crank<'_> {
     pub(super) async fn run(&mut self) -> Result<PipelineState> {
         let mut stop = self.shared.stop.subscribe();
         loop {
+            if let Some(reason) = self.checkpoint_due() {
+                self.seal(reason).await?;
+            }
             let deadline = self.deadline();
             let epoch = tokio::select! {
                 biased;
-                () = stop_requested(&mut stop) => None,
-                () = self.output.closed() => None,
-                epoch = self.inputs.next(deadline) => Some(epoch?),
+                () = stop_requested(&mut stop) => return self.end(PipelineState::Stopped).await,
+                () = self.output.closed() => return self.end(PipelineState::Stopped).await,
+                done = self.checkpoints.written() => {
+                    self.publish(done?).await?;
+                    continue;
+                }
+                Some(request) = self.requests.recv() => {
+                    self.checkpoints.ask(request);
+                    continue;
+                }
+                epoch = self.inputs.next(deadline), if !self.checkpoints.is_full() => epoch?,
             };
-            let Some(epoch) = epoch else { return self.end(PipelineState::Stopped).await };
             if !self.turn(epoch).await? || self.inputs.is_finished() {
                 return self.end(PipelineState::Finished).await;
-            }
-            if self.checkpoint_is_due() {
-                self.take_checkpoint().await?;
             }
             self.tell(false);
         }
@@ -70,9 +73,12 @@ impl Crank<'_> {
         let times =
             Times { watermarks: epoch.sources.iter().map(|source| source.watermark).collect(), clock: Watermark::from_ms(epoch.clock_ms) };
         let mut rows = self.fill(epoch)?;
+        let rows_in: usize = rows.iter().flatten().map(RecordBatch::num_rows).sum();
+        self.checkpoints.count(rows_in as u64, 0);
         loop {
             let step = self.plan.step(std::mem::take(&mut rows), &times).await.map_err(|error| Error::running(&error))?;
             let rows_out: usize = step.batches.iter().map(RecordBatch::num_rows).sum();
+            self.checkpoints.count(0, step.batches.iter().map(|batch| batch.get_array_memory_size() as u64).sum());
             let written = if step.batches.is_empty() { Written::Taken } else { self.output.write(step.batches).await? };
             let mut status = self.shared.status.lock();
             status.rows_out += rows_out as u64;
@@ -110,31 +116,67 @@ impl Crank<'_> {
             let wait = u64::try_from(due.saturating_sub(self.clock.now())).unwrap_or(0);
             now + Duration::from_millis(wait)
         });
-        let publication = self.output.has_unpublished().then(|| self.last_checkpoint + self.checkpoint_interval);
-        window.into_iter().chain(publication).min()
+        window.into_iter().chain(self.checkpoints.next_due()).min()
     }
 
-    fn checkpoint_is_due(&self) -> bool {
-        self.output.can_discard() && self.clock.monotonic() >= self.last_checkpoint + self.checkpoint_interval
+    fn checkpoint_due(&self) -> Option<Reason> {
+        let wanted = self.checkpoints.is_durable() || self.output.can_discard();
+        self.checkpoints.due(self.clock.monotonic()).filter(|reason| wanted || *reason == Reason::Command)
     }
 
-    /// Publishes what was put out and remembers where to go on from.
-    async fn take_checkpoint(&mut self) -> Result<()> {
-        let mut operators = self.plan.snapshot(&self.checkpoint.operators).map_err(|error| Error::running(&error))?;
-        for (operator, earlier) in operators.iter_mut().zip(&self.checkpoint.operators) {
-            operator.complete_from(earlier);
+    /// Takes what belongs to a checkpoint; writing it runs beside the next epochs.
+    async fn seal(&mut self, reason: Reason) -> Result<()> {
+        crash_point::reach("before-seal");
+        let started = self.clock.monotonic();
+        let operators = self.snapshot()?;
+        let number = self.checkpoints.next_number();
+        let sealed = self.output.seal(number).await?;
+        crash_point::reach("after-seal");
+        let checkpoint = Checkpoint { number, positions: self.inputs.positions(), operators };
+        let rows_in = self.inputs.metrics().iter().map(|source| source.rows).sum();
+        let now = self.clock.monotonic();
+        let sealing = Sealing { reason, rows_in, stall: now.saturating_sub(started) };
+        match self.checkpoints.sealed(checkpoint, sealed, sealing, now) {
+            Some(done) => self.publish(done).await,
+            None => Ok(()),
         }
-        let number = self.checkpoint.number + 1;
-        if self.output.has_unpublished() {
-            self.output.publish(number).await?;
+    }
+
+    /// The state, as far as a checkpoint of this pipeline needs it.
+    fn snapshot(&self) -> Result<Vec<OperatorSnapshot>> {
+        let durable = self.checkpoints.is_durable();
+        if !durable && !self.output.can_discard() {
+            return Ok(Vec::new()); // It cannot go back.
         }
-        *self.checkpoint = Checkpoint { number, positions: self.inputs.positions(), operators };
-        self.last_checkpoint = self.clock.monotonic();
+        let earlier = &self.checkpoints.last.operators;
+        let mut operators = self.plan.snapshot(earlier).map_err(|error| Error::running(&error))?;
+        if !durable {
+            operators.iter_mut().zip(earlier).for_each(|(operator, earlier)| operator.complete_from(earlier));
+        }
+        Ok(operators)
+    }
+
+    /// Shows the rows of a checkpoint that exists.
+    async fn publish(&mut self, done: ToPublish) -> Result<()> {
+        if let Some(sealed) = &done.sealed {
+            self.output.publish(sealed).await?;
+            crash_point::reach("after-publish");
+        }
+        self.shared.status.lock().last_checkpoint = done.written.clone().map(|written| written.figures);
+        self.checkpoints.published(done, self.plan.operators());
         Ok(())
     }
 
+    /// The last checkpoint: nothing is left open behind it.
     async fn end(&mut self, state: PipelineState) -> Result<PipelineState> {
-        self.output.publish(self.checkpoint.number + 1).await?;
+        if let Some(done) = self.checkpoints.drain().await {
+            self.publish(done?).await?;
+        }
+        self.seal(if state == PipelineState::Finished { Reason::Finished } else { Reason::Stop }).await?;
+        if let Some(done) = self.checkpoints.drain().await {
+            self.publish(done?).await?;
+        }
+        self.checkpoints.finished().await;
         self.tell(true);
         Ok(state)
     }

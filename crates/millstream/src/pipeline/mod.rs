@@ -3,14 +3,17 @@
 //! ```text
 //! start ── inputs ──▶ crank ── epoch ──▶ plan (stages, operators) ── rows ──▶ output
 //!                       │                                                     └─ a query's channel, or a sink
+//!                       ├── checkpoints: when one is taken, and where it is on its way
 //!                       └── status: figures for people; stop: ends it gracefully
 //! ```
 
+mod checkpoints;
 mod columns;
 mod crank;
 mod lateness;
 mod output;
 mod plan;
+mod requests;
 mod start;
 mod status;
 

@@ -1,7 +1,7 @@
 //! Where a pipeline's rows go: to a query's reader, or into a sink.
 
 use datafusion::arrow::array::RecordBatch;
-use millstream_connectors::{ConnectorError, Delivery, Sink};
+use millstream_connectors::{ConnectorError, Delivery, Sealed, Sink};
 use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 pub(crate) enum Output {
     /// The reader of a query; a full channel is back-pressure.
     Rows(mpsc::Sender<Result<RecordBatch>>),
-    /// A sink and what it has taken since its last seal.
-    Sink { sink: Box<dyn Sink>, rows_unsealed: u64 },
+    /// A sink.
+    Sink(Box<dyn Sink>),
 }
 
 /// What became of written rows.
@@ -24,10 +24,6 @@ pub(super) enum Written {
 }
 
 impl Output {
-    pub(crate) fn sink(sink: Box<dyn Sink>) -> Self {
-        Self::Sink { sink, rows_unsealed: 0 }
-    }
-
     /// Hands over one epoch's rows.
     pub(super) async fn write(&mut self, batches: Vec<RecordBatch>) -> Result<Written> {
         match self {
@@ -38,8 +34,7 @@ impl Output {
                     }
                 }
             }
-            Self::Sink { sink, rows_unsealed } => {
-                *rows_unsealed += batches.iter().map(|batch| batch.num_rows() as u64).sum::<u64>();
+            Self::Sink(sink) => {
                 match sink.write(&batches).await {
                     // Whoever read it has had enough (`millstream … | head`): a quiet end.
                     Err(ConnectorError::Closed(_)) => return Ok(Written::Closed),
@@ -50,33 +45,34 @@ impl Output {
         Ok(Written::Taken)
     }
 
-    /// True if rows wait for publication.
-    pub(super) fn has_unpublished(&self) -> bool {
-        matches!(self, Self::Sink { sink, rows_unsealed } if *rows_unsealed > 0 && sink.delivery() == Delivery::Transactional)
-    }
-
     /// True if rows written since the last checkpoint can be taken back.
     pub(super) fn can_discard(&self) -> bool {
-        matches!(self, Self::Sink { sink, .. } if sink.delivery() == Delivery::Transactional)
+        matches!(self, Self::Sink(sink) if sink.delivery() == Delivery::Transactional)
     }
 
-    /// Seals and publishes what was written since the last time.
-    pub(super) async fn publish(&mut self, checkpoint: u64) -> Result<()> {
-        if let Self::Sink { sink, rows_unsealed } = self {
-            *rows_unsealed = 0;
-            match sink.seal(checkpoint).await {
-                Err(ConnectorError::Closed(_)) => {}
-                sealed => sink.publish(&sealed?).await?,
-            }
+    /// Ends what belongs to `checkpoint`; `None` where nothing is kept back (a query's reader, a closed pipe).
+    pub(super) async fn seal(&mut self, checkpoint: u64) -> Result<Option<Sealed>> {
+        match self {
+            Self::Rows(_) => Ok(None),
+            Self::Sink(sink) => match sink.seal(checkpoint).await {
+                Err(ConnectorError::Closed(_)) => Ok(None),
+                sealed => Ok(Some(sealed?)),
+            },
         }
-        Ok(())
+    }
+
+    /// Makes sealed rows visible; may be repeated.
+    pub(super) async fn publish(&mut self, sealed: &Sealed) -> Result<()> {
+        match self {
+            Self::Rows(_) => Ok(()),
+            Self::Sink(sink) => Ok(sink.publish(sealed).await?),
+        }
     }
 
     /// Takes back what was written since the last checkpoint.
     pub(super) async fn discard(&mut self) -> Result<()> {
-        if let Self::Sink { sink, rows_unsealed } = self {
+        if let Self::Sink(sink) = self {
             sink.discard().await?;
-            *rows_unsealed = 0;
         }
         Ok(())
     }
@@ -93,7 +89,7 @@ impl Output {
     pub(super) async fn closed(&mut self) {
         match self {
             Self::Rows(reader) => reader.closed().await,
-            Self::Sink { .. } => std::future::pending().await,
+            Self::Sink(_) => std::future::pending().await,
         }
     }
 }

@@ -199,6 +199,11 @@ impl EpochPlan {
         by_clock.filter_map(|operator| operator.operator.nth_due(1)).min()
     }
 
+    /// The operators, for work beside the epochs.
+    pub(super) fn operators(&self) -> Vec<Arc<dyn StatefulOperator>> {
+        self.operators.iter().map(|operator| Arc::clone(&operator.operator)).collect()
+    }
+
     pub(super) fn metrics(&self) -> impl Iterator<Item = OperatorMetrics> {
         self.operators.iter().map(|operator| operator.operator.metrics())
     }

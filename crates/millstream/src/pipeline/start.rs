@@ -1,7 +1,8 @@
 //! Starts a pipeline, and starts it again after a failure.
 //!
 //! An epoch succeeds or never happened: on a failure the operators and what the sink has not published are thrown away, and the
-//! pipeline goes on from its last checkpoint (in memory). A second failure without any progress in between stops it.
+//! pipeline goes on from its last checkpoint. A second failure without any progress in between stops it. A durable pipeline
+//! starts from the last checkpoint in its store, once it has claimed the store and finished that checkpoint's publication.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +14,17 @@ use millstream_sql::logical::label::TimeDomain;
 use millstream_sql::logical::{OperatorKind, PipelinePlan};
 use millstream_sql::physical::plan_pipeline;
 use millstream_time::{Clock, WindowSpec};
+use tokio::sync::mpsc;
 
 use super::columns::{Columns, plan_columns};
-use super::crank::{Checkpoint, Crank};
+use super::checkpoints::{Checkpoint, Checkpoints, Schedule};
+use super::crank::Crank;
 use super::output::Output;
 use super::plan::EpochPlan;
+use super::requests::Request;
 use super::status::{PipelineHandle, PipelineState, Shared};
 use crate::catalog::{LateRows, Stream};
+use crate::checkpoint::{Fingerprint, PipelineStore, PlanIdentity};
 use crate::context::EpochClock;
 use crate::error::{Error, Result};
 use crate::input::{Inputs, SourceSpec};
@@ -38,11 +43,13 @@ pub(crate) struct PipelineSpec {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) epoch_clock: EpochClock,
     pub(crate) output: Output,
+    /// Where its checkpoints are kept; `None`: in memory.
+    pub(crate) store: Option<Arc<PipelineStore>>,
 }
 
 /// Opens the inputs and spawns the crank; errors of the first start come back here.
 pub(crate) async fn start(mut spec: PipelineSpec) -> Result<PipelineHandle> {
-    let shared = Shared::new(&spec.name);
+    let (shared, mut requests) = Shared::new(&spec.name);
     let mut sources = Vec::new();
     let mut columns = Vec::new();
     for (number, (scan, stream)) in spec.plan.sources.iter().zip(&spec.streams).enumerate() {
@@ -51,13 +58,39 @@ pub(crate) async fn start(mut spec: PipelineSpec) -> Result<PipelineHandle> {
         sources.push(source);
         columns.push(fills);
     }
-    let inputs = Inputs::open(sources.clone(), None, spec.settings.input(), Arc::clone(&spec.clock)).await?;
     let plan = epoch_plan(&spec.plan, &spec.state, &spec.settings).await?;
+    let restored = match &spec.store {
+        Some(store) => {
+            let operators = plan.operators();
+            let fingerprint = Fingerprint::of(&spec.plan, operators.iter().map(AsRef::as_ref));
+            let operators = spec.plan.operators.iter().map(|operator| operator.name.clone()).collect();
+            recover(store, PlanIdentity { fingerprint, operators }, &mut spec.output).await?
+        }
+        None => None,
+    };
+    if restored.as_ref().is_some_and(|(_, finished)| *finished) {
+        // Nothing can come any more.
+        return Ok(PipelineHandle::finished(&spec.name));
+    }
+    let restored = restored.map(|(checkpoint, _)| checkpoint);
+    let start = restored.as_ref().map(|checkpoint| &checkpoint.positions);
+    let inputs = Inputs::open(sources.clone(), start, spec.settings.input(), Arc::clone(&spec.clock)).await?;
+    let checkpoint = match restored {
+        Some(mut checkpoint) => {
+            plan.restore(&checkpoint.operators).map_err(|error| Error::running(&error))?;
+            checkpoint.forget_rows();
+            checkpoint
+        }
+        None => {
+            let operators = plan.snapshot(&[]).map_err(|error| Error::running(&error))?;
+            Checkpoint { number: 0, positions: inputs.positions(), operators }
+        }
+    };
     shared.status.lock().state = PipelineState::Running;
     let handle = PipelineHandle { shared: Arc::clone(&shared) };
     #[expect(clippy::disallowed_methods, reason = "this crate is the spawner of tasks")]
     tokio::spawn(async move {
-        let ended = supervise(&mut spec, &sources, &mut columns, inputs, plan, &shared).await;
+        let ended = supervise(&mut spec, &sources, &mut columns, (inputs, plan, checkpoint), &mut requests, &shared).await;
         let state = match ended {
             Ok(state) => state,
             Err(error) => {
@@ -102,17 +135,33 @@ async fn epoch_plan(plan: &PipelinePlan, state: &SessionState, settings: &Settin
     EpochPlan::new(plan, physical, &state.task_ctx(), settings).map_err(|error| Error::running(&error))
 }
 
+/// Claims the store of a durable pipeline, finishes what was left unfinished, and gives its last checkpoint, and whether its inputs
+/// had ended.
+async fn recover(store: &PipelineStore, identity: PlanIdentity, output: &mut Output) -> Result<Option<(Checkpoint, bool)>> {
+    while let Some((number, sealed)) = store.unpublished().await? {
+        output.publish(&sealed).await?;
+        store.mark_published(number).await?;
+    }
+    let Some(restored) = store.claim(identity).await? else { return Ok(None) };
+    let checkpoint = Checkpoint { number: restored.number, positions: restored.positions, operators: restored.operators };
+    Ok(Some((checkpoint, restored.finished)))
+}
+
 /// Turns the crank; after a failure goes back to the last checkpoint, as long as that leads on.
 async fn supervise(
     spec: &mut PipelineSpec,
     sources: &[SourceSpec],
     columns: &mut [Columns],
-    inputs: Inputs,
-    plan: EpochPlan,
+    (inputs, plan, checkpoint): (Inputs, EpochPlan, Checkpoint),
+    requests: &mut mpsc::Receiver<Request>,
     shared: &Shared,
 ) -> Result<PipelineState> {
-    let operators = plan.snapshot(&[]).map_err(|error| Error::running(&error))?;
-    let mut checkpoint = Checkpoint { number: 0, positions: inputs.positions(), operators };
+    let schedule = Schedule {
+        interval: Duration::from_millis(spec.settings.checkpoint_interval_ms),
+        rows_max: spec.settings.checkpoint_rows,
+        uncommitted_bytes_max: spec.settings.uncommitted_bytes_max,
+    };
+    let mut checkpoints = Checkpoints::new(checkpoint, schedule, spec.store.clone(), spec.clock.monotonic());
     let replayable = sources.iter().all(|source| source.source.replay() == Replay::Exact);
     let mut failed_at: Option<(u64, Error)> = None;
     let mut next = Some((inputs, plan));
@@ -120,15 +169,19 @@ async fn supervise(
         let (inputs, plan) = match next.take() {
             Some(first) => first,
             None => {
-                let start = Some(&checkpoint.positions);
+                let start = Some(&checkpoints.last.positions);
                 let inputs = Inputs::open(sources.to_vec(), start, spec.settings.input(), Arc::clone(&spec.clock)).await?;
                 let plan = epoch_plan(&spec.plan, &spec.state, &spec.settings).await?;
-                plan.restore(&checkpoint.operators).map_err(|error| Error::running(&error))?;
+                let operators = match &spec.store {
+                    Some(store) => store.read(checkpoints.last.number).await?.operators,
+                    None => checkpoints.last.operators.clone(),
+                };
+                plan.restore(&operators).map_err(|error| Error::running(&error))?;
                 (inputs, plan)
             }
         };
-        let number = checkpoint.number;
-        for ((fills, position), metrics) in columns.iter_mut().zip(&checkpoint.positions.sources).zip(inputs.metrics()) {
+        let number = checkpoints.last.number;
+        for ((fills, position), metrics) in columns.iter_mut().zip(&checkpoints.last.positions.sources).zip(inputs.metrics()) {
             fills.go_on_from(position.watermark, metrics.lanes);
         }
         let mut crank = Crank {
@@ -139,9 +192,8 @@ async fn supervise(
             clock: &spec.clock,
             epoch_clock: &spec.epoch_clock,
             shared,
-            checkpoint: &mut checkpoint,
-            checkpoint_interval: Duration::from_millis(spec.settings.checkpoint_interval_ms),
-            last_checkpoint: spec.clock.monotonic(),
+            checkpoints: &mut checkpoints,
+            requests: &mut *requests,
             last_status: None,
         };
         let error = match crank.run().await {
@@ -149,12 +201,21 @@ async fn supervise(
             Err(error) => error,
         };
         drop(crank);
-        if !replayable || !spec.output.can_discard() {
+        // What was sealed before the failure is whole: it becomes a checkpoint, unless that is what failed.
+        if let Some(done) = checkpoints.drain().await {
+            let done = done?;
+            if let Some(sealed) = &done.sealed {
+                spec.output.publish(sealed).await?;
+            }
+            checkpoints.published(done, Vec::new());
+        }
+        checkpoints.finished().await;
+        if !replayable || !spec.output.can_discard() || error.is_fenced() {
             return Err(error);
         }
-        let progressed = checkpoint.number > number;
+        let progressed = checkpoints.last.number > number;
         if let Some((at, first)) = &failed_at
-            && *at == checkpoint.number
+            && *at == checkpoints.last.number
             && !progressed
         {
             return Err(if first.to_string() == error.to_string() {
@@ -163,8 +224,8 @@ async fn supervise(
                 Error::user(error.sqlstate(), format!("{error}\nbefore that, at the same place: {first}"))
             });
         }
-        tracing::warn!(pipeline = spec.name, %error, checkpoint = checkpoint.number, "pipeline restarts from its last checkpoint");
-        failed_at = Some((checkpoint.number, error));
+        tracing::warn!(pipeline = spec.name, %error, checkpoint = checkpoints.last.number, "pipeline restarts from its last checkpoint");
+        failed_at = Some((checkpoints.last.number, error));
         spec.output.discard().await?;
         shared.status.lock().restarts += 1;
         spec.clock.sleep(Duration::from_millis(RESTART_DELAY_MS)).await;

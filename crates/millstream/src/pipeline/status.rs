@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use serde::Serialize;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
+use super::requests::{REQUESTS_MAX, Request};
+use crate::checkpoint::CheckpointFigures;
 use crate::error::{Error, Result};
 
 /// Where a pipeline is in its life.
@@ -80,6 +82,8 @@ pub struct PipelineStatus {
     pub idle_sources: Vec<String>,
     /// Restarts after failures.
     pub restarts: u64,
+    /// The last checkpoint of a durable pipeline that was taken since it started.
+    pub last_checkpoint: Option<CheckpointFigures>,
 }
 
 impl PipelineStatus {
@@ -101,6 +105,7 @@ impl PipelineStatus {
             clock_ms: 0,
             idle_sources: Vec::new(),
             restarts: 0,
+            last_checkpoint: None,
         }
     }
 }
@@ -112,16 +117,20 @@ pub(crate) struct Shared {
     pub(super) error: Mutex<Option<Error>>,
     pub(super) ended: watch::Sender<bool>,
     pub(super) stop: watch::Sender<bool>,
+    pub(super) requests: mpsc::Sender<Request>,
 }
 
 impl Shared {
-    pub(super) fn new(name: &str) -> Arc<Self> {
-        Arc::new(Self {
+    pub(super) fn new(name: &str) -> (Arc<Self>, mpsc::Receiver<Request>) {
+        let (requests, taken) = mpsc::channel(REQUESTS_MAX);
+        let shared = Self {
             status: Mutex::new(PipelineStatus::new(name)),
             error: Mutex::new(None),
             ended: watch::Sender::new(false),
             stop: watch::Sender::new(false),
-        })
+            requests,
+        };
+        (Arc::new(shared), taken)
     }
 }
 
@@ -132,6 +141,22 @@ pub struct PipelineHandle {
 }
 
 impl PipelineHandle {
+    /// Of a pipeline that does not run: it is paused, or failed before it could start.
+    pub(crate) fn ended(name: &str, error: Option<Error>) -> Self {
+        let (shared, _) = Shared::new(name);
+        shared.status.lock().state = error.as_ref().map_or(PipelineState::Stopped, |error| PipelineState::Failed(error.to_string()));
+        *shared.error.lock() = error;
+        shared.ended.send_replace(true);
+        Self { shared }
+    }
+
+    /// Of a pipeline whose inputs had ended in an earlier process.
+    pub(super) fn finished(name: &str) -> Self {
+        let handle = Self::ended(name, None);
+        handle.shared.status.lock().state = PipelineState::Finished;
+        handle
+    }
+
     /// Its name.
     pub fn name(&self) -> String {
         self.shared.status.lock().name.clone()
@@ -151,6 +176,17 @@ impl PipelineHandle {
             Some(error) => Err(error),
             None => Ok(()),
         }
+    }
+
+    /// Takes a checkpoint now and waits until its rows are published; its number.
+    ///
+    /// # Errors
+    /// The pipeline has ended, or the checkpoint cannot be written.
+    pub async fn checkpoint(&self) -> Result<u64> {
+        let (reply, answer) = oneshot::channel();
+        let ended = || Error::user("55000", format!("pipeline {} has ended: it takes no checkpoints", self.name()));
+        self.shared.requests.send(Request::Checkpoint(reply)).await.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
     }
 
     /// Asks it to stop gracefully and waits: what was put out is published, open windows are not.

@@ -7,19 +7,16 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::datasource::{TableProvider, ViewTable};
 use datafusion::physical_plan::{execute_stream, memory::MemoryStream};
 use datafusion::sql::sqlparser::ast;
-use millstream_connectors::Options;
-use millstream_sql::parse::{
-    CreateSink, CreateTable, CreateView, Drop, DropKind, Explain, Insert, PipelineAction, SelectQuery, SetOption, SinkTarget, Statement,
-    identifier_text,
-};
+use millstream_sql::parse::{CreateTable, CreateView, Drop, DropKind, Explain, SelectQuery, SetOption, ShowKind, Statement, identifier_text};
 use millstream_sql::{explain::explain_pipeline, physical};
 use tokio::sync::mpsc;
 
-use super::{Session, describe};
-use crate::catalog::{self, Object, Stream};
+use super::{Session, describe, pipelines};
+use crate::catalog::{self, Object};
+use crate::data_folder::ObjectKind;
 use crate::engine::bare;
 use crate::error::{Error, Result};
-use crate::pipeline::{Output, PipelineSpec, start};
+use crate::pipeline::{Output, start};
 use crate::planning::{Planned, Planner, check_emit};
 use crate::query::{Outcome, Query};
 
@@ -30,35 +27,28 @@ pub(super) async fn run(session: &Session, statement: &Statement, sql: &str) -> 
     match statement {
         Statement::CreateTable(create) => create_table(session, create, sql).await,
         Statement::CreateView(create) => create_view(session, create, sql).await,
-        Statement::CreateSink(create) => create_sink(session, create, sql).await,
-        Statement::Insert(insert) => insert_into(session, insert, sql).await,
+        Statement::CreateSink(create) => pipelines::create_sink(session, create, sql).await,
+        Statement::Insert(insert) => pipelines::insert_into(session, insert, sql).await,
         Statement::StatementSet(_) => Err(Error::user(
             "0A000",
             "STATEMENT SET is not supported yet (hint: write the INSERTs one after the other, each is a pipeline)",
         )),
         Statement::Drop(drop) => drop_object(session, drop).await,
+        Statement::Show(ShowKind::Checkpoints(pipeline)) => pipelines::show_checkpoints(session, pipeline.as_ref()).await,
         Statement::Show(show) => describe::show(session, show),
         Statement::Describe(name) => describe::describe(session, name),
         Statement::Set(set) => set_option(session, set),
         Statement::Reset(name) => reset(session, name.as_deref()),
         Statement::Explain(explain) => explain_statement(session, explain, sql).await,
         Statement::Query(query) => select(session, query, sql).await,
-        Statement::Pipeline(command) => match command.action {
-            PipelineAction::Pause | PipelineAction::Resume | PipelineAction::Checkpoint | PipelineAction::Restore { .. } => {
-                Err(Error::user(
-                    "0A000",
-                    "PAUSE, RESUME, CHECKPOINT and RESTORE PIPELINE are not supported yet (hint: DROP PIPELINE stops one)",
-                ))
-            }
-            _ => Err(Error::user("0A000", "this pipeline command is not supported yet")),
-        },
+        Statement::Pipeline(command) => pipelines::command(session, command).await,
         Statement::Flush => Err(Error::user("0A000", "FLUSH is not supported yet: there are no stored tables to wait for")),
         Statement::Other(other) => Err(other.unsupported().with_source(sql).into()),
         _ => Err(Error::user("0A000", "this statement is not supported yet")),
     }
 }
 
-fn done(message: &str) -> Outcome {
+pub(super) fn done(message: &str) -> Outcome {
     Outcome::Done { message: message.to_owned() }
 }
 
@@ -115,9 +105,10 @@ async fn create_table(session: &Session, create: &CreateTable, sql: &str) -> Res
         return Err(Error::user("0A000", "CREATE TABLE … AS SELECT is not supported yet (hint: CREATE SINK name WITH (…) AS SELECT …)"));
     }
     let stream = catalog::stream(&create, &name, sql, &engine.connectors, &engine.clock, &planner)?;
-    if !make_room(session, &name, create.or_replace, create.if_not_exists).await? {
+    if session.is_adopted(ObjectKind::Table, &name, sql) || !make_room(session, &name, create.or_replace, create.if_not_exists).await? {
         return Ok(done("CREATE TABLE"));
     }
+    session.remember(ObjectKind::Table, &name, sql).await?;
     let table = Arc::clone(&stream.table);
     register(session, &name, table, Object::Stream(Arc::new(stream)))?;
     Ok(done("CREATE TABLE"))
@@ -164,9 +155,10 @@ async fn create_view(session: &Session, create: &CreateView, sql: &str) -> Resul
     }
     // What is wrong with the query is told now, not when it is first used.
     planner.plan(&plan)?;
-    if !make_room(session, &name, create.or_replace, create.if_not_exists).await? {
+    if session.is_adopted(ObjectKind::View, &name, sql) || !make_room(session, &name, create.or_replace, create.if_not_exists).await? {
         return Ok(done("CREATE VIEW"));
     }
+    session.remember(ObjectKind::View, &name, sql).await?;
     let view = ViewTable::new(plan, Some(sql.to_owned()));
     register(session, &name, Arc::new(view), Object::View { sql: sql.to_owned() })?;
     Ok(done("CREATE VIEW"))
@@ -187,112 +179,8 @@ async fn select(session: &Session, query: &SelectQuery, sql: &str) -> Result<Out
         Planned::Pipeline { plan, streams } => {
             let (sender, rows) = mpsc::channel(QUERY_BATCHES_MAX);
             let name = session.engine.inner.pipelines.lock().next_name("query");
-            let handle = start(spec(session, planner, name, plan, streams, Output::Rows(sender))).await?;
+            let handle = start(pipelines::spec(session, planner, name, plan, streams, Output::Rows(sender))).await?;
             Ok(Outcome::Rows(Query::of_pipeline(schema, rows, handle)))
-        }
-    }
-}
-
-fn spec(
-    session: &Session,
-    planner: Planner<'_>,
-    name: String,
-    plan: Box<millstream_sql::logical::PipelinePlan>,
-    streams: Vec<Arc<Stream>>,
-    output: Output,
-) -> PipelineSpec {
-    PipelineSpec {
-        name,
-        plan,
-        streams,
-        state: planner.state,
-        settings: planner.settings.clone(),
-        clock: Arc::clone(&session.engine.inner.clock),
-        epoch_clock: planner.epoch_clock,
-        output,
-    }
-}
-
-async fn insert_into(session: &Session, insert: &Insert, sql: &str) -> Result<Outcome> {
-    let table = object_name(&insert.table)?;
-    check_emit(insert.query.emit.as_ref())?;
-    let stream = sink_stream(session, &table)?;
-    let settings = session.settings();
-    let planner = Planner::new(&session.engine, &settings, sql);
-    let logical = planner.logical(&insert.query.query)?;
-    let columns: Vec<String> = insert.columns.iter().map(identifier_text).collect();
-    let logical = planner.conform(logical, &stream.physical, &table, &columns)?;
-    let name = session.engine.inner.pipelines.lock().next_name(&format!("insert_into_{table}"));
-    write(session, planner, name, &logical, &stream.options, &stream.physical).await
-}
-
-fn sink_stream(session: &Session, name: &str) -> Result<Arc<Stream>> {
-    let catalog = session.engine.inner.catalog.read();
-    match catalog.get(name) {
-        Some(Object::Stream(stream)) => Ok(Arc::clone(stream)),
-        Some(object) => Err(Error::user("42809", format!("{name} is a {}: it cannot be written", object.word()))),
-        None => {
-            let names = catalog.names();
-            let near = millstream_connectors::options::did_you_mean(name, names.iter().map(String::as_str));
-            let hint = near.map(|near| format!(" (hint: did you mean {near}?)")).unwrap_or_default();
-            Err(Error::user("42P01", format!("there is no table {name}{hint}")))
-        }
-    }
-}
-
-async fn create_sink(session: &Session, create: &CreateSink, sql: &str) -> Result<Outcome> {
-    let name = object_name(&create.name)?;
-    check_emit(create.query.emit.as_ref())?;
-    if session.engine.inner.pipelines.lock().get(&name).is_some_and(|handle| !handle.status().state.is_final()) {
-        if create.if_not_exists {
-            return Ok(done("CREATE SINK"));
-        }
-        return Err(Error::user("42P07", format!("sink {name} exists already (hint: DROP SINK {name} first)")));
-    }
-    let settings = session.settings();
-    let planner = Planner::new(&session.engine, &settings, sql);
-    let logical = planner.logical(&create.query.query)?;
-    match &create.target {
-        SinkTarget::Into(table) => {
-            let table = object_name(table)?;
-            let stream = sink_stream(session, &table)?;
-            let logical = planner.conform(logical, &stream.physical, &table, &[])?;
-            write(session, planner, name, &logical, &stream.options, &stream.physical).await
-        }
-        SinkTarget::Options(options) => {
-            let options = Options::from_pairs(options.iter().map(|option| (option.key.clone(), option.value.clone())));
-            let schema = Arc::clone(logical.schema().inner());
-            write(session, planner, name, &logical, &options, &schema).await
-        }
-    }
-}
-
-/// Starts a pipeline into a sink; a query without streams runs to its end before this returns.
-async fn write(
-    session: &Session,
-    planner: Planner<'_>,
-    name: String,
-    logical: &datafusion::logical_expr::LogicalPlan,
-    options: &Options,
-    schema: &SchemaRef,
-) -> Result<Outcome> {
-    let engine = &session.engine.inner;
-    let mut sink = engine.connectors.sink(options.clone(), Arc::clone(schema), Arc::clone(&engine.clock))?;
-    match planner.plan(logical)? {
-        Planned::Bounded(plan) => {
-            let physical = physical::plan_stage(&plan, &planner.state).await.map_err(|error| planner.error(&error))?;
-            let batches =
-                datafusion::physical_plan::collect(physical, planner.state.task_ctx()).await.map_err(|error| Error::running(&error))?;
-            let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
-            sink.write(&batches).await?;
-            let sealed = sink.seal(1).await?;
-            sink.publish(&sealed).await?;
-            Ok(Outcome::Done { message: format!("INSERT 0 {rows}") })
-        }
-        Planned::Pipeline { plan, streams } => {
-            let handle = start(spec(session, planner, name, plan, streams, Output::sink(sink))).await?;
-            engine.pipelines.lock().add(handle.clone());
-            Ok(Outcome::Pipeline(handle))
         }
     }
 }
@@ -309,15 +197,7 @@ async fn drop_object(session: &Session, drop: &Drop) -> Result<Outcome> {
     };
     match drop.kind {
         DropKind::Sink | DropKind::Pipeline => {
-            let handle = engine.pipelines.lock().remove(&name);
-            match handle {
-                Some(handle) => {
-                    // Why it had failed is told by its status, not by dropping it.
-                    let _ = handle.stop().await;
-                    Ok(done("DROP PIPELINE"))
-                }
-                None => missing("PIPELINE"),
-            }
+            if pipelines::drop_pipeline(session, &name).await? { Ok(done("DROP PIPELINE")) } else { missing("PIPELINE") }
         }
         DropKind::Table | DropKind::View => {
             let word = if drop.kind == DropKind::Table { "TABLE" } else { "VIEW" };
@@ -329,6 +209,8 @@ async fn drop_object(session: &Session, drop: &Drop) -> Result<Outcome> {
                     Err(Error::user("42809", format!("{name} is a table (hint: DROP TABLE {name})")))
                 }
                 _ => {
+                    let kind = if drop.kind == DropKind::Table { ObjectKind::Table } else { ObjectKind::View };
+                    session.forget(kind, &name).await?;
                     engine.catalog.write().remove(&name);
                     engine.context.deregister_table(bare(&name)).map_err(|error| Error::running(&error))?;
                     Ok(done(&format!("DROP {word}")))

@@ -1,0 +1,502 @@
+//! A pipeline's checkpoints in the data folder.
+//!
+//! ```text
+//! claim     finish what the last owner has not published, then take over     once, at start
+//! write     new layers to Parquet files, then the manifest                   C2–C4 of docs/checkpoints.md
+//! finish    the marker, then retention and garbage                           C6, C7
+//! ```
+//!
+//! A layer of state is one file, written by the first checkpoint that contains it and named again by those after. Whatever fails
+//! in passing is tried again, for ever: checkpoints are late then, the stream goes on.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
+use millstream_checkpoint::{
+    Backoff, CheckpointError, Claimed, FileKind, Folder, Head, Look, Manifest, ManifestKind, ManifestStats, OperatorState, PipelineFolder,
+    PipelineOwner, Publication, Published, Recovery, SinkState, StateFile, StateRows, recovery, state_file,
+};
+use millstream_connectors::Sealed;
+use millstream_operators::operator::{OperatorMetrics, OperatorSnapshot, StateLayer, StateShape};
+use millstream_time::{Clock, Watermark};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use super::{CheckpointDraft, CheckpointFigures, Fingerprint, Restored, Written};
+use crate::crash_point;
+use crate::data_folder::new_nonce;
+use crate::error::{Error, Result};
+use crate::input::InputPositions;
+
+/// The one sink of a pipeline, in its manifests.
+const SINK: &str = "sink";
+
+/// What a plan brings along to its state.
+#[derive(Clone, Debug)]
+pub(crate) struct PlanIdentity {
+    pub(crate) fingerprint: Fingerprint,
+    /// Ids of its operators, in order.
+    pub(crate) operators: Vec<String>,
+}
+
+/// The checkpoints of one pipeline.
+#[derive(Debug)]
+pub(crate) struct PipelineStore {
+    folder: PipelineFolder,
+    id: String,
+    name: String,
+    sql: String,
+    keep: usize,
+    clock: Arc<dyn Clock>,
+    owner: tokio::sync::Mutex<Option<Box<PipelineOwner>>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    identity: Option<PlanIdentity>,
+    /// The newest manifest: its files can be named again.
+    manifest: Option<Arc<Manifest>>,
+    next_number: u64,
+    /// Why the marker of the last checkpoint could not be set.
+    failed: Option<Error>,
+}
+
+/// `inputs` of a manifest.
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredInputs {
+    positions: InputPositions,
+    finished: bool,
+}
+
+/// `detail` of an operator in a manifest.
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredDetail {
+    metrics: OperatorMetrics,
+    next_seal: u64,
+    /// One a file.
+    layers: Vec<StoredLayer>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredLayer {
+    seal: u64,
+    panes: Option<Vec<i64>>,
+}
+
+impl PipelineStore {
+    pub(crate) fn new(folder: Folder, id: u64, name: &str, sql: &str, keep: usize, clock: Arc<dyn Clock>) -> Result<Self> {
+        Ok(Self {
+            folder: PipelineFolder::new(folder)?,
+            id: id.to_string(),
+            name: name.to_owned(),
+            sql: sql.to_owned(),
+            keep,
+            clock,
+            owner: tokio::sync::Mutex::new(None),
+            known: Mutex::new(Known { next_number: 1, ..Known::default() }),
+        })
+    }
+
+    /// Number of the next checkpoint.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.known.lock().next_number
+    }
+
+    /// What was sealed by the newest checkpoint and may not be published yet; to be published before the claim.
+    pub(crate) async fn unpublished(&self) -> Result<Option<(u64, Sealed)>> {
+        let look = self.look().await?;
+        match &look.head {
+            Head::Entry(stored) if !look.committed && look.damage.is_none() => {
+                let sealed = stored.entry.body.sinks.first().map(|sink| from_json(&sink.sealed, "sealed rows")).transpose()?;
+                match sealed {
+                    Some(sealed) => Ok(Some((stored.entry.number, sealed))),
+                    None => {
+                        self.folder.mark_committed(stored.entry.number).await?;
+                        Ok(None)
+                    }
+                }
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The rows of an earlier owner's checkpoint are published.
+    pub(crate) async fn mark_published(&self, number: u64) -> Result<()> {
+        Ok(self.folder.mark_committed(number).await?)
+    }
+
+    /// Takes the pipeline over and reads where it goes on; `None`: from the beginning. Refused, before anything is changed, if the
+    /// stored state is not one of this plan.
+    pub(crate) async fn claim(&self, identity: PlanIdentity) -> Result<Option<Restored>> {
+        loop {
+            let look = self.look().await?;
+            let manifest = match look.choose(Published::Perhaps) {
+                Recovery::Fresh => self.first_manifest(&identity)?,
+                Recovery::Resume(number) | Recovery::FallBack { to: number, .. } => {
+                    let manifest = self.folder.manifest(number).await?.entry.body;
+                    self.check_fingerprint(&identity, &manifest, number)?;
+                    manifest.as_takeover(number, self.clock.now())
+                }
+                Recovery::Stop { offer, .. } => {
+                    let damage = look.damage.as_ref().map(ToString::to_string).unwrap_or_default();
+                    return Err(Error::user("XX001", recovery::stop_message(&self.name, &damage, offer)));
+                }
+            };
+            let restored = self.restored(&manifest).await?;
+            let Some(number) = self.take_over(&look, manifest, Publication::Finished).await? else { continue };
+            crash_point::reach("after-claim");
+            self.known.lock().identity = Some(identity);
+            return Ok(restored.map(|restored| Restored { number, ..restored }));
+        }
+    }
+
+    /// Writes a checkpoint. After a failure that is none in passing nothing of it exists, or another process owns the pipeline.
+    pub(crate) async fn write(&self, draft: CheckpointDraft) -> Result<Written> {
+        let started = self.clock.monotonic();
+        let created_ms = self.clock.now();
+        if let Some(error) = self.known.lock().failed.take() {
+            return Err(error);
+        }
+        let mut owner = self.owner.lock().await;
+        let Some(owner) = owner.as_mut() else { return Err(Error::internal("a checkpoint is written before the pipeline is claimed")) };
+        let (identity, base) = {
+            let known = self.known.lock();
+            (known.identity.clone(), known.manifest.clone())
+        };
+        let Some(identity) = identity else { return Err(Error::internal("a checkpoint is written without a plan")) };
+        let mut bytes_new = 0;
+        let mut operators = Vec::new();
+        for (id, snapshot) in identity.operators.iter().zip(&draft.operators) {
+            let (state, written) = self.write_operator(owner, id, snapshot, base.as_deref()).await?;
+            bytes_new += written;
+            operators.push(state);
+        }
+        crash_point::reach("after-state");
+        let inputs = StoredInputs { positions: draft.positions, finished: draft.reason == super::Reason::Finished };
+        let sealed = draft.sealed.as_ref().map(to_json).transpose()?;
+        let mut manifest = Manifest {
+            kind: ManifestKind::Checkpoint,
+            created_at_ms: created_ms,
+            reason: draft.reason.as_str().to_owned(),
+            inputs: to_json(&inputs)?,
+            operators,
+            sinks: sealed.map(|sealed| SinkState { name: SINK.to_owned(), sealed, staged: Vec::new() }).into_iter().collect(),
+            ..self.first_manifest(&identity)?
+        };
+        let duration = self.clock.monotonic().saturating_sub(started);
+        manifest.stats = ManifestStats {
+            duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+            stall_us: u64::try_from(draft.stall.as_micros()).unwrap_or(u64::MAX),
+            rows_in: draft.rows_in,
+            bytes_new,
+            bytes_total: manifest.bytes_total(),
+            state_rows: manifest.state_rows(),
+        };
+        let number = self.commit(owner, manifest.clone()).await?;
+        crash_point::reach("after-manifest");
+        if number != draft.number {
+            return Err(Error::internal(format!("checkpoint {} got number {number}", draft.number)));
+        }
+        let figures = figures(number, &manifest);
+        let mut known = self.known.lock();
+        (known.manifest, known.next_number) = (Some(Arc::new(manifest)), number + 1);
+        Ok(Written { figures })
+    }
+
+    /// The sink has published the newest checkpoint: marks it and retires old ones.
+    pub(crate) async fn finish(&self, number: u64) {
+        let mut owner = self.owner.lock().await;
+        let Some(owner) = owner.as_mut() else { return };
+        for attempt in 0.. {
+            match owner.mark_committed().await {
+                Ok(()) => break,
+                Err(error) if error.is_transient() => self.wait_after(attempt, &error).await,
+                Err(error) => {
+                    self.known.lock().failed = Some(error.into());
+                    return;
+                }
+            }
+        }
+        crash_point::reach("after-committed");
+        match owner.collect_garbage(self.keep).await {
+            Ok(_) => crash_point::reach("after-retention"),
+            // Nothing depends on it: the next checkpoint tries again.
+            Err(error) => tracing::warn!(pipeline = self.name, checkpoint = number, %error, "old checkpoints are not retired"),
+        }
+    }
+
+    /// A kept checkpoint with the rows of its state.
+    pub(crate) async fn read(&self, number: u64) -> Result<Restored> {
+        match self.restored(&self.manifest(number).await?).await? {
+            Some(restored) => Ok(Restored { number, ..restored }),
+            None => Err(Error::user("55000", format!("checkpoint {number} of pipeline {} has no state: it was starting", self.name))),
+        }
+    }
+
+    /// What a kept checkpoint says.
+    pub(crate) async fn manifest(&self, number: u64) -> Result<Manifest> {
+        match self.folder.manifest(number).await {
+            Ok(stored) => Ok(stored.entry.body),
+            Err(CheckpointError::Missing { .. }) => {
+                let kept = self.list().await?.iter().map(|figures| figures.number.to_string()).collect::<Vec<_>>().join(", ");
+                let hint = if kept.is_empty() { "it has none yet".to_owned() } else { format!("there are {kept}") };
+                Err(Error::user("42704", format!("pipeline {} has no checkpoint {number} (hint: {hint})", self.name)))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The rows of one operator's state in a kept checkpoint, as they are stored.
+    pub(crate) async fn operator_rows(&self, number: u64, operator: &str) -> Result<(SchemaRef, Vec<RecordBatch>)> {
+        let manifest = self.manifest(number).await?;
+        let Some(state) = manifest.operators.iter().find(|state| state.id == operator) else {
+            let ids = manifest.operators.iter().map(|state| state.id.as_str()).collect::<Vec<_>>().join(", ");
+            let hint = if ids.is_empty() { "it keeps no state".to_owned() } else { format!("there are {ids}") };
+            return Err(Error::user("42704", format!("checkpoint {number} of {} has no operator '{operator}' (hint: {hint})", self.name)));
+        };
+        let mut schema: SchemaRef = Arc::new(Schema::empty());
+        let mut batches = Vec::new();
+        for file in &state.files {
+            let rows = self.folder.read_state(file).await?;
+            schema = rows.schema;
+            batches.extend(rows.batches);
+        }
+        Ok((schema, batches))
+    }
+
+    /// All kept checkpoints, oldest first.
+    pub(crate) async fn list(&self) -> Result<Vec<CheckpointFigures>> {
+        let mut all = Vec::new();
+        for listed in self.folder.checkpoints().await? {
+            match listed.manifest {
+                Ok(stored) => all.push(figures(listed.number, &stored.entry.body)),
+                Err(error) => all.push(CheckpointFigures { reason: error.to_string(), ..CheckpointFigures::unknown(listed.number) }),
+            }
+        }
+        Ok(all)
+    }
+
+    /// Puts a kept checkpoint at the end of the chain: the next claim goes on from it. Nobody may be running the pipeline.
+    pub(crate) async fn restore_from(&self, number: u64) -> Result<()> {
+        loop {
+            let look = self.look().await?;
+            let manifest = self.manifest(number).await?.as_restore(number, self.clock.now());
+            // What the newest has sealed and not shown is written again after the older checkpoint.
+            let publication = if look.committed && look.damage.is_none() { Publication::Finished } else { Publication::GivenUp };
+            if self.take_over(&look, manifest, publication).await?.is_some() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn look(&self) -> Result<Look> {
+        for attempt in 0.. {
+            match self.folder.look().await {
+                Err(error) if error.is_transient() && attempt < Backoff::default().retries_max => self.wait_after(attempt, &error).await,
+                looked => return Ok(looked?),
+            }
+        }
+        Err(Error::internal("a retry ended"))
+    }
+
+    /// `None` if another process was faster.
+    async fn take_over(&self, look: &Look, manifest: Manifest, publication: Publication) -> Result<Option<u64>> {
+        match self.folder.take_over(look, new_nonce(), manifest.clone(), publication).await {
+            Ok(Claimed::Owned(owner)) => {
+                let number = owner.number();
+                *self.owner.lock().await = Some(owner);
+                let mut known = self.known.lock();
+                (known.manifest, known.next_number) = (Some(Arc::new(manifest)), number + 1);
+                Ok(Some(number))
+            }
+            Ok(Claimed::Raced) => Ok(None),
+            Err(error) if error.is_transient() => {
+                self.wait_after(0, &error).await;
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A manifest without state.
+    fn first_manifest(&self, identity: &PlanIdentity) -> Result<Manifest> {
+        Ok(Manifest {
+            kind: ManifestKind::Takeover,
+            pipeline: self.id.clone(),
+            sql: self.sql.clone(),
+            fingerprint: to_json(&identity.fingerprint)?,
+            created_at_ms: self.clock.now(),
+            reason: "start".to_owned(),
+            from: None,
+            inputs: serde_json::Value::Null,
+            operators: Vec::new(),
+            sinks: Vec::new(),
+            models: std::collections::BTreeMap::new(),
+            stats: ManifestStats::default(),
+        })
+    }
+
+    fn check_fingerprint(&self, identity: &PlanIdentity, manifest: &Manifest, number: u64) -> Result<()> {
+        let stored: Fingerprint = from_json(&manifest.fingerprint, "fingerprint")?;
+        match identity.fingerprint.difference(&stored) {
+            None => Ok(()),
+            Some(difference) => Err(Error::user(
+                "55000",
+                format!(
+                    "pipeline {} cannot go on from checkpoint {number}, its state is of another query: {difference} (hint: bring the former definition back, or DROP PIPELINE {} and start it anew)",
+                    self.name, self.name
+                ),
+            )),
+        }
+    }
+
+    /// Files of one operator: layers that are stored are named again, the others are written. Also gives the bytes written.
+    async fn write_operator(
+        &self,
+        owner: &PipelineOwner,
+        id: &str,
+        snapshot: &OperatorSnapshot,
+        base: Option<&Manifest>,
+    ) -> Result<(OperatorState, u64)> {
+        let stored = base.and_then(|manifest| manifest.operators.iter().find(|state| state.id == id));
+        let stored: Vec<(u64, StateFile)> = match stored {
+            Some(state) => {
+                let detail: StoredDetail = from_json(&state.detail, "state of an operator")?;
+                detail.layers.iter().map(|layer| layer.seal).zip(state.files.iter().cloned()).collect()
+            }
+            None => Vec::new(),
+        };
+        let (mut files, mut layers, mut bytes_new) = (Vec::new(), Vec::new(), 0);
+        for (part, layer) in snapshot.layers.iter().enumerate() {
+            layers.push(StoredLayer { seal: layer.seal, panes: layer.panes.clone() });
+            if let Some((_, file)) = stored.iter().find(|(seal, _)| *seal == layer.seal) {
+                files.push(file.clone());
+                continue;
+            }
+            let Some(first) = layer.rows.first() else {
+                return Err(Error::internal(format!("layer {} of {id} is in no file and has no rows", layer.seal)));
+            };
+            let name = owner.new_file(FileKind::State, id, u32::try_from(part).unwrap_or(u32::MAX), new_nonce(), "parquet")?;
+            let rows = with_unique_names(&first.schema(), &layer.rows)?;
+            #[expect(clippy::disallowed_methods, reason = "this crate is the spawner of tasks")]
+            let encoding = tokio::task::spawn_blocking(move || state_file::encode(&name, &rows));
+            let encoded = encoding.await.map_err(|error| Error::internal(format!("encoding state ended: {error}")))??;
+            for attempt in 0.. {
+                match self.folder.create_file(&encoded).await {
+                    Ok(()) => break,
+                    Err(error) if error.is_transient() => self.wait_after(attempt, &error).await,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            bytes_new += encoded.file.bytes;
+            files.push(encoded.file);
+        }
+        let detail = StoredDetail { metrics: snapshot.metrics, next_seal: snapshot.next_seal, layers };
+        let shape = match snapshot.shape {
+            StateShape::Layers => millstream_checkpoint::StateShape::Layers,
+            StateShape::Buffer => millstream_checkpoint::StateShape::Buffer,
+            StateShape::Keyed => millstream_checkpoint::StateShape::Keyed,
+        };
+        Ok((OperatorState { id: id.to_owned(), shape, watermark: snapshot.watermark.as_ms(), detail: to_json(&detail)?, files }, bytes_new))
+    }
+
+    async fn commit(&self, owner: &mut PipelineOwner, manifest: Manifest) -> Result<u64> {
+        let mut committed = owner.commit(manifest).await;
+        for attempt in 0.. {
+            match committed {
+                Err(error) if error.is_transient() => self.wait_after(attempt, &error).await,
+                Err(CheckpointError::Fenced { generation, .. }) => {
+                    return Err(Error::fenced(format!(
+                        "pipeline {} is fenced by generation {generation}: another process has taken it over (hint: only one may run over a data folder)",
+                        self.name
+                    )));
+                }
+                committed => return Ok(committed?),
+            }
+            committed = owner.resume_commit().await;
+        }
+        Err(Error::internal("a retry ended"))
+    }
+
+    async fn wait_after(&self, attempt: u32, error: &CheckpointError) {
+        let backoff = Backoff::default();
+        let pause = backoff.delay(attempt.min(backoff.retries_max - 1), self.next_number()).unwrap_or_default();
+        tracing::warn!(pipeline = self.name, %error, attempt, "the data folder fails; it is tried again");
+        self.clock.sleep(pause).await;
+    }
+
+    /// `None`: it was taken over before its first checkpoint.
+    async fn restored(&self, manifest: &Manifest) -> Result<Option<Restored>> {
+        if manifest.inputs.is_null() {
+            return Ok(None);
+        }
+        let inputs: StoredInputs = from_json(&manifest.inputs, "positions")?;
+        let mut operators = Vec::new();
+        for state in &manifest.operators {
+            operators.push(self.read_operator(state).await?);
+        }
+        Ok(Some(Restored { number: 0, positions: inputs.positions, operators, finished: inputs.finished }))
+    }
+
+    async fn read_operator(&self, state: &OperatorState) -> Result<OperatorSnapshot> {
+        let detail: StoredDetail = from_json(&state.detail, "state of an operator")?;
+        let mut layers = Vec::new();
+        for (layer, file) in detail.layers.into_iter().zip(&state.files) {
+            let rows = self.folder.read_state(file).await?.batches;
+            layers.push(StateLayer { seal: layer.seal, panes: layer.panes, rows });
+        }
+        let shape = match state.shape {
+            millstream_checkpoint::StateShape::Layers => StateShape::Layers,
+            millstream_checkpoint::StateShape::Buffer => StateShape::Buffer,
+            _ => StateShape::Keyed,
+        };
+        let watermark = Watermark::from_ms(state.watermark);
+        Ok(OperatorSnapshot { watermark, metrics: detail.metrics, shape, layers, next_seal: detail.next_seal })
+    }
+}
+
+fn figures(number: u64, manifest: &Manifest) -> CheckpointFigures {
+    let stats = manifest.stats;
+    CheckpointFigures {
+        number,
+        created_ms: manifest.created_at_ms,
+        duration_ms: stats.duration_ms,
+        stall_us: stats.stall_us,
+        bytes_new: stats.bytes_new,
+        bytes_total: stats.bytes_total,
+        rows: stats.state_rows,
+        reason: manifest.reason.clone(),
+    }
+}
+
+fn to_json(value: &impl Serialize) -> Result<serde_json::Value> {
+    serde_json::to_value(value).map_err(|error| Error::internal(format!("a manifest cannot be written: {error}")))
+}
+
+fn from_json<T: for<'a> Deserialize<'a>>(value: &serde_json::Value, what: &str) -> Result<T> {
+    T::deserialize(value).map_err(|error| Error::user("XX001", format!("{what} in a manifest cannot be understood: {error}")))
+}
+
+/// The rows of a layer under names that occur once, so that any reader of Parquet can tell columns apart.
+fn with_unique_names(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<StateRows> {
+    let mut taken = std::collections::HashSet::new();
+    let unique = |field: &Arc<Field>| {
+        let mut name = field.name().clone();
+        let mut number = 1;
+        while !taken.insert(name.clone()) {
+            number += 1;
+            name = format!("{}_{number}", field.name());
+        }
+        // Layers of one state differ in nullability.
+        Arc::new(field.as_ref().clone().with_name(name).with_nullable(true))
+    };
+    let schema: SchemaRef = Arc::new(Schema::new(schema.fields().iter().map(unique).collect::<Vec<_>>()));
+    let renamed = batches.iter().map(|batch| {
+        let options = datafusion::arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        RecordBatch::try_new_with_options(Arc::clone(&schema), batch.columns().to_vec(), &options)
+    });
+    let batches = renamed.collect::<Result<_, _>>().map_err(|error| Error::internal(format!("layers of a state differ: {error}")))?;
+    Ok(StateRows { schema, batches })
+}

@@ -1,0 +1,190 @@
+//! The data folder: what an engine started with `--data DIR` remembers over restarts.
+//!
+//! ```text
+//! catalog/…          definitions in the order they were made, as SQL, by id (a chain of entries: whoever wrote last owns the folder)
+//! pipelines/<id>/…   checkpoints of one pipeline (see checkpoint.rs)
+//! ```
+//!
+//! Folders are named by id, never by name: what is dropped and created again does not find old state.
+
+use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+
+use millstream_checkpoint::chain::{Chain, ChainOwner, Generation, Head, Nonce, TakeOver};
+use millstream_checkpoint::folder::Folder;
+use millstream_checkpoint::retry::Backoff;
+use millstream_time::Clock;
+use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::PipelineStore;
+use crate::error::{Error, Result};
+
+/// Older entries of the catalog's chain that are kept for a person to look at.
+const CATALOG_ENTRIES_KEPT: usize = 5;
+
+/// What kind of statement made an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ObjectKind {
+    Table,
+    View,
+    Pipeline,
+}
+
+impl fmt::Display for ObjectKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Table => "table",
+            Self::View => "view",
+            Self::Pipeline => "pipeline",
+        })
+    }
+}
+
+/// One definition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StoredObject {
+    pub(crate) id: u64,
+    pub(crate) kind: ObjectKind,
+    pub(crate) name: String,
+    /// The statement that made it.
+    pub(crate) sql: String,
+    /// The session's settings at that time.
+    pub(crate) settings: serde_json::Value,
+    /// A pipeline that does not come back by itself.
+    #[serde(default)]
+    pub(crate) paused: bool,
+}
+
+/// A data folder that this process owns.
+pub(crate) struct DataFolder {
+    folder: Folder,
+    clock: Arc<dyn Clock>,
+    owner: tokio::sync::Mutex<Box<ChainOwner<StoredCatalog>>>,
+    catalog: RwLock<StoredCatalog>,
+}
+
+impl fmt::Debug for DataFolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DataFolder").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+impl DataFolder {
+    /// Opens and claims the folder at a path or URL; it is made if there is none.
+    pub(crate) async fn open(location: &str, clock: Arc<dyn Clock>) -> Result<Self> {
+        let folder = Folder::from_url(location)?;
+        let chain = Chain::<StoredCatalog>::new(folder.sub("catalog")?, "catalog")?;
+        loop {
+            let head = chain.head().await?;
+            let (generation, catalog) = match &head {
+                Head::Entry(stored) => (stored.entry.generation, stored.entry.body.clone()),
+                Head::Damaged { error, .. } => {
+                    return Err(Error::user("XX001", format!("the catalog in '{location}' cannot be read: {error}")));
+                }
+                _ => (Generation(0), StoredCatalog::default()),
+            };
+            match chain.take_over(&head, generation, new_nonce(), catalog.clone()).await? {
+                TakeOver::Owned(owner) => {
+                    return Ok(Self { folder, clock, owner: tokio::sync::Mutex::new(owner), catalog: RwLock::new(catalog) });
+                }
+                TakeOver::Raced => tracing::info!(location, "another process claims the data folder at the same time"),
+            }
+        }
+    }
+
+    /// All definitions, in the order in which they were made.
+    pub(crate) fn objects(&self) -> Vec<StoredObject> {
+        self.catalog.read().objects.clone()
+    }
+
+    pub(crate) fn find(&self, kind: ObjectKind, name: &str) -> Option<StoredObject> {
+        self.catalog.read().objects.iter().find(|object| object.kind == kind && object.name == name).cloned()
+    }
+
+    /// Stores a definition; durable on return. Its id.
+    pub(crate) async fn add(&self, kind: ObjectKind, name: &str, sql: &str, settings: serde_json::Value) -> Result<u64> {
+        self.change(|catalog| catalog.with(kind, name, sql, settings)).await
+    }
+
+    /// Removes a definition, then what belongs to it.
+    pub(crate) async fn remove(&self, kind: ObjectKind, name: &str) -> Result<()> {
+        let Some(object) = self.find(kind, name) else { return Ok(()) };
+        self.change(|catalog| (catalog.without(kind, name), ())).await?;
+        if kind == ObjectKind::Pipeline {
+            let folder = self.folder.sub(&format!("pipelines/{}", object.id))?;
+            for file in folder.list_all().await? {
+                folder.delete(&file).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says whether a pipeline comes back by itself.
+    pub(crate) async fn pause(&self, name: &str, paused: bool) -> Result<()> {
+        self.change(|catalog| {
+            let mut next = catalog.clone();
+            let pipeline = next.objects.iter_mut().find(|object| object.kind == ObjectKind::Pipeline && object.name == name);
+            pipeline.into_iter().for_each(|object| object.paused = paused);
+            (next, ())
+        })
+        .await
+    }
+
+    /// The checkpoints of the pipeline with this id.
+    pub(crate) fn pipeline(&self, id: u64, name: &str, sql: &str, keep: usize) -> Result<PipelineStore> {
+        PipelineStore::new(self.folder.sub(&format!("pipelines/{id}"))?, id, name, sql, keep, Arc::clone(&self.clock))
+    }
+
+    async fn change<T>(&self, change: impl FnOnce(&StoredCatalog) -> (StoredCatalog, T)) -> Result<T> {
+        let mut owner = self.owner.lock().await;
+        let (next, value) = change(&self.catalog.read().clone());
+        let mut stored = owner.append(next.clone()).await;
+        for attempt in 0.. {
+            match stored {
+                Ok(_) => break,
+                Err(error) if error.is_transient() => match Backoff::default().delay(attempt, next.next_id) {
+                    Some(pause) => self.clock.sleep(pause).await,
+                    None => return Err(error.into()),
+                },
+                Err(error) => return Err(error.into()),
+            }
+            stored = owner.resume().await;
+        }
+        *self.catalog.write() = next;
+        owner.retire(CATALOG_ENTRIES_KEPT).await?;
+        Ok(value)
+    }
+}
+
+/// Tells this owner from all others.
+pub(crate) fn new_nonce() -> Nonce {
+    // The standard library seeds each `RandomState` with randomness of the machine.
+    let random = || RandomState::new().build_hasher().finish();
+    Nonce(format!("{:016x}{:016x}-{}", random(), random(), std::process::id()))
+}
+
+/// All definitions, in the order in which they were made.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StoredCatalog {
+    next_id: u64,
+    objects: Vec<StoredObject>,
+}
+
+impl StoredCatalog {
+    /// With one more object; a definition of the same kind and name is replaced and keeps neither its place nor its id.
+    fn with(&self, kind: ObjectKind, name: &str, sql: &str, settings: serde_json::Value) -> (Self, u64) {
+        let mut next = self.without(kind, name);
+        next.next_id += 1;
+        let id = next.next_id;
+        next.objects.push(StoredObject { id, kind, name: name.to_owned(), sql: sql.to_owned(), settings, paused: false });
+        (next, id)
+    }
+
+    fn without(&self, kind: ObjectKind, name: &str) -> Self {
+        let others = self.objects.iter().filter(|object| object.kind != kind || object.name != name);
+        Self { next_id: self.next_id, objects: others.cloned().collect() }
+    }
+}

@@ -1,0 +1,262 @@
+//! When a pipeline's checkpoints are taken, and where one is on its way.
+//!
+//! ```text
+//!  seal      between two epochs: positions, new layers of state, what the sink has taken   the crank stands still
+//!  write     encoded, uploaded, the manifest created (durable pipelines)                   beside the next epochs
+//!  publish   the sink shows its rows                                                       between two epochs
+//!  finish    marked as published, old checkpoints retired, layers merged                   beside the next epochs
+//! ```
+//!
+//! At most one is on its way. Without a store (`--data` was not given) a checkpoint lives in memory and is published at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream_connectors::Sealed;
+use millstream_operators::StatefulOperator;
+use millstream_operators::operator::OperatorSnapshot;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::requests::Request;
+use crate::checkpoint::{CheckpointDraft, PipelineStore, Reason, Written};
+use crate::error::{Error, Result};
+use crate::input::InputPositions;
+
+/// Where a pipeline can go on from.
+#[derive(Clone, Debug)]
+pub(super) struct Checkpoint {
+    pub(super) number: u64,
+    pub(super) positions: InputPositions,
+    pub(super) operators: Vec<OperatorSnapshot>,
+}
+
+impl Checkpoint {
+    /// Keeps what is needed to take the next one, not the rows of state: they are in the store.
+    pub(super) fn forget_rows(&mut self) {
+        self.operators.iter_mut().flat_map(|operator| &mut operator.layers).for_each(|layer| layer.rows = Vec::new());
+    }
+}
+
+/// When checkpoints are taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Schedule {
+    pub(super) interval: Duration,
+    /// Rows read since the last one; 0: they do not matter.
+    pub(super) rows_max: u64,
+    /// Bytes of output that may wait for the checkpoint on its way.
+    pub(super) uncommitted_bytes_max: u64,
+}
+
+/// The checkpoints of one pipeline.
+#[derive(Debug)]
+pub(super) struct Checkpoints {
+    /// The last one that exists.
+    pub(super) last: Checkpoint,
+    schedule: Schedule,
+    store: Option<Arc<PipelineStore>>,
+    on_its_way: Option<OnItsWay>,
+    finishing: Option<JoinHandle<()>>,
+    merging: Option<JoinHandle<()>>,
+    sealed_at: Duration,
+    rows_since: u64,
+    turns_since: u64,
+    bytes_since: u64,
+    waiting: Vec<oneshot::Sender<Result<u64>>>,
+    asked: Option<Reason>,
+}
+
+/// Sealed, being written.
+#[derive(Debug)]
+struct OnItsWay {
+    checkpoint: Checkpoint,
+    sealed: Option<Sealed>,
+    task: JoinHandle<Result<Written>>,
+    waiting: Vec<oneshot::Sender<Result<u64>>>,
+}
+
+/// A checkpoint that exists and whose rows are to be shown.
+#[derive(Debug)]
+pub(super) struct ToPublish {
+    pub(super) sealed: Option<Sealed>,
+    /// What became of writing it; `None` in memory.
+    pub(super) written: Option<Written>,
+    number: u64,
+    waiting: Vec<oneshot::Sender<Result<u64>>>,
+}
+
+impl Checkpoints {
+    pub(super) fn new(first: Checkpoint, schedule: Schedule, store: Option<Arc<PipelineStore>>, now: Duration) -> Self {
+        Self {
+            last: first,
+            schedule,
+            store,
+            on_its_way: None,
+            finishing: None,
+            merging: None,
+            sealed_at: now,
+            rows_since: 0,
+            turns_since: 0,
+            bytes_since: 0,
+            waiting: Vec::new(),
+            asked: None,
+        }
+    }
+
+    pub(super) fn is_durable(&self) -> bool {
+        self.store.is_some()
+    }
+
+    /// An epoch has run.
+    pub(super) fn count(&mut self, rows_in: u64, bytes_out: u64) {
+        self.turns_since += 1;
+        self.rows_since += rows_in;
+        self.bytes_since += bytes_out;
+    }
+
+    /// Somebody wants one now.
+    pub(super) fn ask(&mut self, request: Request) {
+        let Request::Checkpoint(reply) = request;
+        self.waiting.push(reply);
+        self.asked = Some(Reason::Command);
+    }
+
+    /// True if the next epoch must wait for the checkpoint on its way.
+    pub(super) fn is_full(&self) -> bool {
+        self.on_its_way.is_some() && self.bytes_since > self.schedule.uncommitted_bytes_max
+    }
+
+    /// Why one is to be taken now, if one is.
+    pub(super) fn due(&self, now: Duration) -> Option<Reason> {
+        if self.on_its_way.is_some() {
+            return None;
+        }
+        if self.asked.is_some() {
+            return self.asked;
+        }
+        if self.turns_since == 0 {
+            return None;
+        }
+        if self.schedule.rows_max > 0 && self.rows_since >= self.schedule.rows_max {
+            return Some(Reason::Rows);
+        }
+        (now >= self.sealed_at + self.schedule.interval).then_some(Reason::Interval)
+    }
+
+    /// When the crank must look again even without input.
+    pub(super) fn next_due(&self) -> Option<Duration> {
+        (self.on_its_way.is_none() && self.turns_since > 0).then(|| self.sealed_at + self.schedule.interval)
+    }
+
+    /// Number of the checkpoint to be sealed next.
+    pub(super) fn next_number(&self) -> u64 {
+        self.store.as_ref().map_or(self.last.number + 1, |store| store.next_number())
+    }
+
+    /// Takes a sealed checkpoint: to be published at once if it needs no store.
+    pub(super) fn sealed(&mut self, mut checkpoint: Checkpoint, sealed: Option<Sealed>, draft: Sealing, now: Duration) -> Option<ToPublish> {
+        (self.sealed_at, self.rows_since, self.turns_since, self.bytes_since, self.asked) = (now, 0, 0, 0, None);
+        let waiting = std::mem::take(&mut self.waiting);
+        let Some(store) = &self.store else {
+            let number = checkpoint.number;
+            self.last = checkpoint;
+            return Some(ToPublish { sealed, written: None, number, waiting });
+        };
+        let draft = CheckpointDraft {
+            number: checkpoint.number,
+            reason: draft.reason,
+            positions: checkpoint.positions.clone(),
+            operators: checkpoint.operators.clone(),
+            sealed: sealed.clone(),
+            rows_in: draft.rows_in,
+            stall: draft.stall,
+        };
+        checkpoint.forget_rows();
+        let store = Arc::clone(store);
+        let before = self.finishing.take();
+        #[expect(clippy::disallowed_methods, reason = "this crate is the spawner of tasks")]
+        let task = tokio::spawn(async move {
+            if let Some(before) = before {
+                // The one before must be marked as published first; what goes wrong with that is told by `write`.
+                let _ = before.await;
+            }
+            store.write(draft).await
+        });
+        self.on_its_way = Some(OnItsWay { checkpoint, sealed, task, waiting });
+        None
+    }
+
+    /// Completes when the checkpoint on its way exists; never if none is.
+    pub(super) async fn written(&mut self) -> Result<ToPublish> {
+        let Some(on_its_way) = &mut self.on_its_way else { return std::future::pending().await };
+        let outcome = match (&mut on_its_way.task).await {
+            Ok(outcome) => outcome,
+            Err(error) => Err(Error::internal(format!("writing a checkpoint ended: {error}"))),
+        };
+        let Some(done) = self.on_its_way.take() else { return Err(Error::internal("no checkpoint is on its way")) };
+        match outcome {
+            Ok(written) => {
+                let number = done.checkpoint.number;
+                self.last = done.checkpoint;
+                Ok(ToPublish { sealed: done.sealed, written: Some(written), number, waiting: done.waiting })
+            }
+            Err(error) => {
+                done.waiting.into_iter().for_each(|reply| drop(reply.send(Err(error.clone()))));
+                Err(error)
+            }
+        }
+    }
+
+    /// The checkpoint on its way, if any, to its end.
+    pub(super) async fn drain(&mut self) -> Option<Result<ToPublish>> {
+        if self.on_its_way.is_none() { None } else { Some(self.written().await) }
+    }
+
+    /// Its rows are shown: marks it, retires old ones, and tells who waits.
+    pub(super) fn published(&mut self, done: ToPublish, operators: Vec<Arc<dyn StatefulOperator>>) {
+        let (store, number, waiting) = (self.store.clone(), done.number, done.waiting);
+        #[expect(clippy::disallowed_methods, reason = "this crate is the spawner of tasks")]
+        let task = tokio::spawn(async move {
+            if let Some(store) = store {
+                store.finish(number).await;
+            }
+            waiting.into_iter().for_each(|reply| drop(reply.send(Ok(number))));
+        });
+        self.finishing = Some(task);
+        if self.merging.as_ref().is_none_or(JoinHandle::is_finished) {
+            #[expect(clippy::disallowed_methods, reason = "this crate is the spawner of tasks")]
+            let merging = tokio::spawn(merge_layers(operators));
+            self.merging = Some(merging);
+        }
+    }
+
+    /// Waits for what goes on behind the last published checkpoint.
+    pub(super) async fn finished(&mut self) {
+        if let Some(task) = self.finishing.take() {
+            // It reports what goes wrong itself: nothing of it is lost.
+            let _ = task.await;
+        }
+    }
+}
+
+/// Merges sealed layers where there are many, on a thread of its own.
+async fn merge_layers(operators: Vec<Arc<dyn StatefulOperator>>) {
+    #[expect(clippy::disallowed_methods, reason = "this crate is the spawner of tasks")]
+    let merging = tokio::task::spawn_blocking(move || operators.iter().try_for_each(|operator| {
+        while operator.compact()? {}
+        Ok::<(), datafusion::common::DataFusionError>(())
+    }));
+    match merging.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "layers of state are not merged"),
+        Err(error) => tracing::warn!(%error, "layers of state are not merged"),
+    }
+}
+
+/// What only the crank knows about a seal.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sealing {
+    pub(super) reason: Reason,
+    pub(super) rows_in: u64,
+    pub(super) stall: Duration,
+}

@@ -1,0 +1,246 @@
+//! Statements that start pipelines, and those about running ones.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::sql::sqlparser::ast;
+use millstream_connectors::Options;
+use millstream_sql::parse::{CreateSink, Insert, PipelineAction, PipelineCommand, SinkTarget, identifier_text};
+use millstream_sql::physical;
+
+use super::Session;
+use super::run_statement::{done, object_name, rows_of};
+use crate::catalog::{Object, Stream};
+use crate::data_folder::{DataFolder, ObjectKind, StoredObject};
+use crate::error::{Error, Result};
+use crate::pipeline::{Output, PipelineHandle, PipelineSpec, start};
+use crate::planning::{Planned, Planner, check_emit};
+use crate::query::Outcome;
+
+pub(super) fn spec(
+    session: &Session,
+    planner: Planner<'_>,
+    name: String,
+    plan: Box<millstream_sql::logical::PipelinePlan>,
+    streams: Vec<Arc<Stream>>,
+    output: Output,
+) -> PipelineSpec {
+    PipelineSpec {
+        name,
+        plan,
+        streams,
+        state: planner.state,
+        settings: planner.settings.clone(),
+        clock: Arc::clone(&session.engine.inner.clock),
+        epoch_clock: planner.epoch_clock,
+        output,
+        store: None,
+    }
+}
+
+pub(super) async fn insert_into(session: &Session, insert: &Insert, sql: &str) -> Result<Outcome> {
+    let table = object_name(&insert.table)?;
+    check_emit(insert.query.emit.as_ref())?;
+    let stream = sink_stream(session, &table)?;
+    let settings = session.settings();
+    let planner = Planner::new(&session.engine, &settings, sql);
+    let logical = planner.logical(&insert.query.query)?;
+    let columns: Vec<String> = insert.columns.iter().map(identifier_text).collect();
+    let logical = planner.conform(logical, &stream.physical, &table, &columns)?;
+    if let Some(outcome) = session.adopted_pipeline(sql) {
+        return Ok(outcome);
+    }
+    let name = session.pipeline_name(&format!("insert_into_{table}"));
+    write(session, planner, name, &logical, &stream.options, &stream.physical).await
+}
+
+fn sink_stream(session: &Session, name: &str) -> Result<Arc<Stream>> {
+    let catalog = session.engine.inner.catalog.read();
+    match catalog.get(name) {
+        Some(Object::Stream(stream)) => Ok(Arc::clone(stream)),
+        Some(object) => Err(Error::user("42809", format!("{name} is a {}: it cannot be written", object.word()))),
+        None => {
+            let names = catalog.names();
+            let near = millstream_connectors::options::did_you_mean(name, names.iter().map(String::as_str));
+            let hint = near.map(|near| format!(" (hint: did you mean {near}?)")).unwrap_or_default();
+            Err(Error::user("42P01", format!("there is no table {name}{hint}")))
+        }
+    }
+}
+
+pub(super) async fn create_sink(session: &Session, create: &CreateSink, sql: &str) -> Result<Outcome> {
+    let name = object_name(&create.name)?;
+    check_emit(create.query.emit.as_ref())?;
+    if let Some(outcome) = session.adopted_pipeline(sql) {
+        return Ok(outcome);
+    }
+    if session.engine.inner.pipelines.lock().get(&name).is_some_and(|handle| !handle.status().state.is_final()) {
+        if create.if_not_exists {
+            return Ok(done("CREATE SINK"));
+        }
+        return Err(Error::user("42P07", format!("sink {name} exists already (hint: DROP SINK {name} first)")));
+    }
+    let settings = session.settings();
+    let planner = Planner::new(&session.engine, &settings, sql);
+    let logical = planner.logical(&create.query.query)?;
+    match &create.target {
+        SinkTarget::Into(table) => {
+            let table = object_name(table)?;
+            let stream = sink_stream(session, &table)?;
+            let logical = planner.conform(logical, &stream.physical, &table, &[])?;
+            write(session, planner, name, &logical, &stream.options, &stream.physical).await
+        }
+        SinkTarget::Options(options) => {
+            let options = Options::from_pairs(options.iter().map(|option| (option.key.clone(), option.value.clone())));
+            let schema = Arc::clone(logical.schema().inner());
+            write(session, planner, name, &logical, &options, &schema).await
+        }
+    }
+}
+
+/// Starts a pipeline into a sink; a query without streams runs to its end before this returns.
+async fn write(
+    session: &Session,
+    planner: Planner<'_>,
+    name: String,
+    logical: &datafusion::logical_expr::LogicalPlan,
+    options: &Options,
+    schema: &SchemaRef,
+) -> Result<Outcome> {
+    let engine = &session.engine.inner;
+    let mut sink = engine.connectors.sink(options.clone(), Arc::clone(schema), Arc::clone(&engine.clock))?;
+    match planner.plan(logical)? {
+        Planned::Bounded(plan) => {
+            let physical = physical::plan_stage(&plan, &planner.state).await.map_err(|error| planner.error(&error))?;
+            let batches =
+                datafusion::physical_plan::collect(physical, planner.state.task_ctx()).await.map_err(|error| Error::running(&error))?;
+            let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+            sink.write(&batches).await?;
+            let sealed = sink.seal(1).await?;
+            sink.publish(&sealed).await?;
+            Ok(Outcome::Done { message: format!("INSERT 0 {rows}") })
+        }
+        Planned::Pipeline { plan, streams } => {
+            let sql = planner.sql;
+            let mut spec = spec(session, planner, name.clone(), plan, streams, Output::Sink(sink));
+            let id = session.remember(ObjectKind::Pipeline, &name, sql).await?;
+            if let (Some(id), Some(data)) = (id, &engine.data) {
+                spec.store = Some(Arc::new(data.pipeline(id, &name, sql, spec.settings.checkpoint_keep)?));
+            }
+            match start(spec).await {
+                Ok(handle) => {
+                    engine.pipelines.lock().add(handle.clone());
+                    Ok(Outcome::Pipeline(handle))
+                }
+                Err(error) => {
+                    if session.replaying.is_none() {
+                        session.forget(ObjectKind::Pipeline, &name).await?;
+                    }
+                    Err(error)
+                }
+            }
+        }
+    }
+}
+
+/// `DROP PIPELINE`: stops it and forgets its state; false if there is none.
+pub(super) async fn drop_pipeline(session: &Session, name: &str) -> Result<bool> {
+    let Some(handle) = session.engine.inner.pipelines.lock().remove(name) else { return Ok(false) };
+    // Why it had failed is told by its status, not by dropping it.
+    let _ = handle.stop().await;
+    session.forget(ObjectKind::Pipeline, name).await?;
+    Ok(true)
+}
+
+/// `PAUSE`, `RESUME`, `CHECKPOINT` and `RESTORE PIPELINE`.
+pub(super) async fn command(session: &Session, command: &PipelineCommand) -> Result<Outcome> {
+    let name = object_name(&command.name)?;
+    let handle = find(session, &name)?;
+    match &command.action {
+        PipelineAction::Checkpoint => {
+            let number = handle.checkpoint().await?;
+            Ok(Outcome::Done { message: format!("CHECKPOINT {number}") })
+        }
+        PipelineAction::Pause => {
+            durable(session, &name, "PAUSE PIPELINE")?;
+            handle.stop().await?;
+            session.pause(&name, true).await?;
+            Ok(done("PAUSE PIPELINE"))
+        }
+        PipelineAction::Resume => {
+            let stored = durable(session, &name, "RESUME PIPELINE")?;
+            if !handle.status().state.is_final() {
+                return Err(Error::user("55000", format!("pipeline {name} is running")));
+            }
+            session.pause(&name, false).await?;
+            session.replay(stored).await?;
+            Ok(done("RESUME PIPELINE"))
+        }
+        PipelineAction::Restore { checkpoint } => restore(session, &name, &handle, *checkpoint).await,
+        _ => Err(Error::user("0A000", "this pipeline command is not supported yet")),
+    }
+}
+
+/// Rows after the checkpoint are emitted again.
+async fn restore(session: &Session, name: &str, handle: &PipelineHandle, checkpoint: Option<u64>) -> Result<Outcome> {
+    let stored = durable(session, name, "RESTORE PIPELINE")?;
+    let store = session.checkpoint_store(&stored)?;
+    let number = match checkpoint {
+        Some(number) => number,
+        None => store.list().await?.last().map(|last| last.number).unwrap_or_default(),
+    };
+    // Said before anything is stopped, if there is no such checkpoint.
+    store.read(number).await?;
+    // Why it had failed does not matter any more.
+    let _ = handle.stop().await;
+    store.restore_from(number).await?;
+    session.replay(stored).await?;
+    Ok(Outcome::Done { message: format!("RESTORE PIPELINE: {name} goes on from checkpoint {number}, rows after it are written again") })
+}
+
+/// `SHOW CHECKPOINTS [FOR p]`: the kept ones, oldest first.
+pub(super) async fn show_checkpoints(session: &Session, pipeline: Option<&ast::ObjectName>) -> Result<Outcome> {
+    let stored = match pipeline {
+        Some(name) => vec![durable(session, &find(session, &object_name(name)?)?.name(), "SHOW CHECKPOINTS")?],
+        None => {
+            let objects = session.engine.inner.data.as_ref().map(DataFolder::objects).unwrap_or_default();
+            objects.into_iter().filter(|object| object.kind == ObjectKind::Pipeline).collect()
+        }
+    };
+    let mut rows = Vec::new();
+    for object in stored {
+        for figures in session.checkpoint_store(&object)?.list().await? {
+            let time = chrono::DateTime::from_timestamp_millis(figures.created_ms).map(|time| time.format("%Y-%m-%d %H:%M:%S%.3f").to_string());
+            rows.push(vec![
+                Some(object.name.clone()),
+                Some(figures.number.to_string()),
+                time,
+                Some(figures.duration_ms.to_string()),
+                Some(figures.stall_us.to_string()),
+                Some(figures.bytes_new.to_string()),
+                Some(figures.bytes_total.to_string()),
+                Some(figures.rows.to_string()),
+                Some(figures.reason),
+            ]);
+        }
+    }
+    rows_of(&["pipeline", "checkpoint", "time", "duration_ms", "stall_us", "bytes_new", "bytes_total", "rows", "reason"], rows)
+}
+
+/// A pipeline, running or ended.
+pub(super) fn find(session: &Session, name: &str) -> Result<PipelineHandle> {
+    let pipelines = session.engine.inner.pipelines.lock();
+    pipelines.get(name).cloned().ok_or_else(|| {
+        let names: Vec<String> = pipelines.names();
+        let near = millstream_connectors::options::did_you_mean(name, names.iter().map(String::as_str));
+        let hint = near.map_or_else(|| "SHOW PIPELINES lists them".to_owned(), |near| format!("did you mean {near}?"));
+        Error::user("42704", format!("there is no pipeline {name} (hint: {hint})"))
+    })
+}
+
+/// What the data folder has of a pipeline; `what` needs it.
+fn durable(session: &Session, name: &str, what: &str) -> Result<StoredObject> {
+    let stored = session.engine.inner.data.as_ref().and_then(|data| data.find(ObjectKind::Pipeline, name));
+    stored.ok_or_else(|| Error::user("55000", format!("{what} needs a data folder, where {name} keeps its state (hint: start millstream with --data DIR)")))
+}
