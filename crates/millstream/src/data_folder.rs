@@ -163,7 +163,7 @@ impl DataFolder {
 pub(crate) fn new_nonce() -> Nonce {
     // The standard library seeds each `RandomState` with randomness of the machine.
     let random = || RandomState::new().build_hasher().finish();
-    Nonce(format!("{:016x}{:016x}-{}", random(), random(), std::process::id()))
+    Nonce(format!("{:016x}{:016x}", random(), random()))
 }
 
 /// All definitions, in the order in which they were made.

@@ -29,7 +29,7 @@ pub(super) async fn rows(scenario: &Scenario) -> Result<Vec<(PathBuf, Vec<String
         let frame = context.sql(pipeline.batch).await.map_err(|error| text(&error))?;
         let batches = frame.collect().await.map_err(|error| text(&error))?;
         let mut csv = Vec::new();
-        let mut writer = WriterBuilder::new().with_header(false).with_timestamp_format(TIMESTAMP.to_owned()).build(&mut csv);
+        let mut writer = WriterBuilder::new().with_header(false).build(&mut csv);
         for batch in &batches {
             writer.write(batch).map_err(|error| text(&error))?;
         }
@@ -40,6 +40,3 @@ pub(super) async fn rows(scenario: &Scenario) -> Result<Vec<(PathBuf, Vec<String
     }
     Ok(all)
 }
-
-/// As the file sink writes timestamps.
-const TIMESTAMP: &str = "%Y-%m-%d %H:%M:%S%.3f";

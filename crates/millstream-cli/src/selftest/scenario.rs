@@ -60,8 +60,8 @@ pub(super) const PIPELINES: &[Pipeline] = &[
         sink: "hopped",
         query: "SELECT window_start, sensor, count(*) AS n, min(celsius) AS lowest FROM HOP(reading, ts, INTERVAL '2 seconds', INTERVAL '6 seconds') \
                 GROUP BY window_start, window_end, sensor",
-        batch: "SELECT date_bin(INTERVAL '2 seconds', ts) - shift.by_ms * INTERVAL '1 millisecond' AS window_start, sensor, count(*) AS n, \
-                min(celsius) AS lowest FROM reading CROSS JOIN (VALUES (0), (2000), (4000)) AS shift (by_ms) GROUP BY 1, 2",
+        batch: "SELECT date_bin(INTERVAL '2 seconds', ts) - shift.back AS window_start, sensor, count(*) AS n, \
+                min(celsius) AS lowest FROM reading CROSS JOIN (VALUES (INTERVAL '0 seconds'), (INTERVAL '2 seconds'), (INTERVAL '4 seconds')) AS shift (back) GROUP BY 1, 2",
     },
 ];
 

@@ -70,7 +70,12 @@ impl Fingerprint {
         for (now, then) in self.sources.iter().zip(&stored.sources) {
             if now.event_time != then.event_time {
                 let name = |column: &Option<String>| column.clone().unwrap_or_else(|| "none".to_owned());
-                return Some(format!("the event time of {} was {}, it now is {}", now.table, name(&then.event_time), name(&now.event_time)));
+                return Some(format!(
+                    "the event time of {} was {}, it now is {}",
+                    now.table,
+                    name(&then.event_time),
+                    name(&now.event_time)
+                ));
             }
         }
         let ids = |print: &Self| print.operators.iter().map(|operator| operator.id.clone()).collect::<Vec<_>>().join(", ");

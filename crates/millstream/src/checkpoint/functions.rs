@@ -69,8 +69,12 @@ impl LookInside {
                 let restored = store.read(number_of(number)?).await.map_err(external)?;
                 positions(&restored.positions)
             }
-            (CheckpointFunction::State, _) => plan_err!("checkpoint_state takes a pipeline, a number and an operator: checkpoint_state('p', 42, 'aggregate-1')"),
-            (CheckpointFunction::Positions, _) => plan_err!("checkpoint_positions takes a pipeline and a number: checkpoint_positions('p', 42)"),
+            (CheckpointFunction::State, _) => {
+                plan_err!("checkpoint_state takes a pipeline, a number and an operator: checkpoint_state('p', 42, 'aggregate-1')")
+            }
+            (CheckpointFunction::Positions, _) => {
+                plan_err!("checkpoint_positions takes a pipeline and a number: checkpoint_positions('p', 42)")
+            }
         }
     }
 }
@@ -83,8 +87,11 @@ impl fmt::Debug for LookInside {
 
 impl TableFunctionImpl for LookInside {
     fn call_with_args(&self, arguments: TableFunctionArgs) -> Result<Arc<dyn TableProvider>> {
-        // Functions of tables are asked while a query is planned, which is synchronous.
-        let (schema, batches) = futures::executor::block_on(self.rows(arguments.exprs()))?;
+        // Functions of tables are asked while a query is planned, which is synchronous and is waited for by an executor: one that
+        // reads needs a thread of its own.
+        let read = || futures::executor::block_on(self.rows(arguments.exprs()));
+        let (schema, batches) = std::thread::scope(|threads| threads.spawn(read).join())
+            .map_err(|_| DataFusionError::Internal("reading a checkpoint panicked".to_owned()))??;
         Ok(Arc::new(MemTable::try_new(schema, vec![batches])?))
     }
 }
@@ -115,7 +122,8 @@ fn positions(positions: &crate::input::InputPositions) -> Result<(SchemaRef, Vec
         Field::new("idle", DataType::Boolean, false),
         Field::new("finished", DataType::Boolean, false),
     ]));
-    let lanes: Vec<_> = positions.sources.iter().flat_map(|source| source.lanes.iter().map(move |(id, lane)| (&source.name, id, lane))).collect();
+    let lanes: Vec<_> =
+        positions.sources.iter().flat_map(|source| source.lanes.iter().map(move |(id, lane)| (&source.name, id, lane))).collect();
     let time = |watermark: Watermark| (watermark != Watermark::MIN && watermark != Watermark::MAX).then(|| watermark.as_ms());
     let columns: Vec<ArrayRef> = vec![
         Arc::new(lanes.iter().map(|(source, ..)| Some(source.as_str())).collect::<StringArray>()),

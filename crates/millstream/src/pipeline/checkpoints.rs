@@ -154,7 +154,13 @@ impl Checkpoints {
     }
 
     /// Takes a sealed checkpoint: to be published at once if it needs no store.
-    pub(super) fn sealed(&mut self, mut checkpoint: Checkpoint, sealed: Option<Sealed>, draft: Sealing, now: Duration) -> Option<ToPublish> {
+    pub(super) fn sealed(
+        &mut self,
+        mut checkpoint: Checkpoint,
+        sealed: Option<Sealed>,
+        draft: Sealing,
+        now: Duration,
+    ) -> Option<ToPublish> {
         (self.sealed_at, self.rows_since, self.turns_since, self.bytes_since, self.asked) = (now, 0, 0, 0, None);
         let waiting = std::mem::take(&mut self.waiting);
         let Some(store) = &self.store else {
@@ -242,10 +248,12 @@ impl Checkpoints {
 /// Merges sealed layers where there are many, on a thread of its own.
 async fn merge_layers(operators: Vec<Arc<dyn StatefulOperator>>) {
     #[expect(clippy::disallowed_methods, reason = "this crate is the spawner of tasks")]
-    let merging = tokio::task::spawn_blocking(move || operators.iter().try_for_each(|operator| {
-        while operator.compact()? {}
-        Ok::<(), datafusion::common::DataFusionError>(())
-    }));
+    let merging = tokio::task::spawn_blocking(move || {
+        operators.iter().try_for_each(|operator| {
+            while operator.compact()? {}
+            Ok::<(), datafusion::common::DataFusionError>(())
+        })
+    });
     match merging.await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "layers of state are not merged"),

@@ -228,6 +228,10 @@ impl EpochPlan {
             let (plan, operator, context) = (Arc::clone(&plan), Arc::clone(&operator), Arc::clone(&self.context));
             tasks.spawn(async move { feed(plan, partition, context, operator.as_ref()).await });
         }
+        if !others.is_empty() {
+            // A worker keeps the task it spawned last to itself; one that does nothing makes room for others to take the real ones.
+            tasks.spawn(std::future::ready(Ok(())));
+        }
         // One partition runs right here: a thread less to wake.
         feed(plan, own, Arc::clone(&self.context), operator.as_ref()).await?;
         while let Some(done) = tasks.join_next().await {

@@ -10,14 +10,15 @@ use std::time::Duration;
 use datafusion::execution::SessionState;
 use millstream_connectors::Replay;
 use millstream_operators::LeafId;
+use millstream_operators::operator::OperatorSnapshot;
 use millstream_sql::logical::label::TimeDomain;
 use millstream_sql::logical::{OperatorKind, PipelinePlan};
 use millstream_sql::physical::plan_pipeline;
 use millstream_time::{Clock, WindowSpec};
 use tokio::sync::mpsc;
 
-use super::columns::{Columns, plan_columns};
 use super::checkpoints::{Checkpoint, Checkpoints, Schedule};
+use super::columns::{Columns, plan_columns};
 use super::crank::Crank;
 use super::output::Output;
 use super::plan::EpochPlan;
@@ -147,6 +148,15 @@ async fn recover(store: &PipelineStore, identity: PlanIdentity, output: &mut Out
     Ok(Some((checkpoint, restored.finished)))
 }
 
+/// The state of the last checkpoint, from where its rows are; none before the first.
+async fn operators_of(last: &Checkpoint, store: Option<&PipelineStore>) -> Result<Vec<OperatorSnapshot>> {
+    match store {
+        Some(_) if last.number == 0 => Ok(Vec::new()),
+        Some(store) => Ok(store.read(last.number).await?.operators),
+        None => Ok(last.operators.clone()),
+    }
+}
+
 /// Turns the crank; after a failure goes back to the last checkpoint, as long as that leads on.
 async fn supervise(
     spec: &mut PipelineSpec,
@@ -172,11 +182,7 @@ async fn supervise(
                 let start = Some(&checkpoints.last.positions);
                 let inputs = Inputs::open(sources.to_vec(), start, spec.settings.input(), Arc::clone(&spec.clock)).await?;
                 let plan = epoch_plan(&spec.plan, &spec.state, &spec.settings).await?;
-                let operators = match &spec.store {
-                    Some(store) => store.read(checkpoints.last.number).await?.operators,
-                    None => checkpoints.last.operators.clone(),
-                };
-                plan.restore(&operators).map_err(|error| Error::running(&error))?;
+                plan.restore(&operators_of(&checkpoints.last, spec.store.as_deref()).await?).map_err(|error| Error::running(&error))?;
                 (inputs, plan)
             }
         };

@@ -211,7 +211,8 @@ pub(super) async fn show_checkpoints(session: &Session, pipeline: Option<&ast::O
     let mut rows = Vec::new();
     for object in stored {
         for figures in session.checkpoint_store(&object)?.list().await? {
-            let time = chrono::DateTime::from_timestamp_millis(figures.created_ms).map(|time| time.format("%Y-%m-%d %H:%M:%S%.3f").to_string());
+            let time =
+                chrono::DateTime::from_timestamp_millis(figures.created_ms).map(|time| time.format("%Y-%m-%d %H:%M:%S%.3f").to_string());
             rows.push(vec![
                 Some(object.name.clone()),
                 Some(figures.number.to_string()),
@@ -242,5 +243,7 @@ pub(super) fn find(session: &Session, name: &str) -> Result<PipelineHandle> {
 /// What the data folder has of a pipeline; `what` needs it.
 fn durable(session: &Session, name: &str, what: &str) -> Result<StoredObject> {
     let stored = session.engine.inner.data.as_ref().and_then(|data| data.find(ObjectKind::Pipeline, name));
-    stored.ok_or_else(|| Error::user("55000", format!("{what} needs a data folder, where {name} keeps its state (hint: start millstream with --data DIR)")))
+    stored.ok_or_else(|| {
+        Error::user("55000", format!("{what} needs a data folder, where {name} keeps its state (hint: start millstream with --data DIR)"))
+    })
 }

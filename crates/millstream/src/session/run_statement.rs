@@ -7,7 +7,9 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::datasource::{TableProvider, ViewTable};
 use datafusion::physical_plan::{execute_stream, memory::MemoryStream};
 use datafusion::sql::sqlparser::ast;
-use millstream_sql::parse::{CreateTable, CreateView, Drop, DropKind, Explain, SelectQuery, SetOption, ShowKind, Statement, identifier_text};
+use millstream_sql::parse::{
+    CreateTable, CreateView, Drop, DropKind, Explain, SelectQuery, SetOption, ShowKind, Statement, identifier_text,
+};
 use millstream_sql::{explain::explain_pipeline, physical};
 use tokio::sync::mpsc;
 
@@ -197,7 +199,11 @@ async fn drop_object(session: &Session, drop: &Drop) -> Result<Outcome> {
     };
     match drop.kind {
         DropKind::Sink | DropKind::Pipeline => {
-            if pipelines::drop_pipeline(session, &name).await? { Ok(done("DROP PIPELINE")) } else { missing("PIPELINE") }
+            if pipelines::drop_pipeline(session, &name).await? {
+                Ok(done("DROP PIPELINE"))
+            } else {
+                missing("PIPELINE")
+            }
         }
         DropKind::Table | DropKind::View => {
             let word = if drop.kind == DropKind::Table { "TABLE" } else { "VIEW" };
