@@ -111,11 +111,12 @@ impl PipelineOwner {
         // Read before anything is deleted: what cannot be read may refer to anything.
         let numbers = self.owner.chain().numbers().await?;
         let mut referenced = HashSet::new();
-        for number in decide::kept(&numbers, keep) {
+        let kept = decide::kept(&numbers, keep).to_vec();
+        for number in &kept {
             let stored = self.folder.manifest(*number).await?;
             referenced.extend(stored.entry.body.files().map(|file| file.name.clone()));
         }
-        let kept = self.owner.retire(keep).await?;
+        self.owner.retire_below(kept.first().copied().unwrap_or_default()).await?;
         for number in self.folder.markers().await? {
             if marker_is_deletable(number, &kept) {
                 self.folder.folder().delete(&marker(number)).await?;
