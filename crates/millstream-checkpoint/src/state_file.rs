@@ -114,8 +114,10 @@ pub fn decode(file: &StateFile, bytes: &Bytes) -> Result<StateRows> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes.clone()).map_err(|error| damaged(format!("it is no Parquet: {error}")))?;
     let schema = Arc::clone(builder.schema());
     let reader = builder.with_batch_size(READ_BATCH_ROWS).build().map_err(|error| damaged(error.to_string()))?;
-    let batches: Result<Vec<RecordBatch>, _> = reader.collect();
-    let rows = without_marker(StateRows { schema, batches: batches.map_err(|error| damaged(error.to_string()))? })?;
+    // The reader's batches have lost the metadata of the schema.
+    let batches: Result<Vec<RecordBatch>, _> = reader.map(|batch| batch?.with_schema(Arc::clone(&schema))).collect();
+    let batches = batches.map_err(|error| damaged(error.to_string()))?;
+    let rows = without_marker(StateRows { schema, batches })?;
     if rows.rows() as u64 != file.rows {
         return Err(damaged(format!("it has {} rows, should have {}", rows.rows(), file.rows)));
     }

@@ -406,17 +406,25 @@ impl Explored {
     }
 }
 
-#[test]
-fn no_interleaving_breaks_the_protocol() {
-    for (scripts, keep) in
-        [([(1, 1), (1, 1), (1, 0)], 1), ([(1, 1), (1, 1), (1, 0)], 2), ([(2, 2), (2, 2), (0, 0)], 1), ([(1, 2), (1, 1), (1, 1)], 1)]
-    {
+fn explore_all(scripts: &[([Script; PROCESSES], usize)]) {
+    for (scripts, keep) in scripts.iter().copied() {
         let explored = Model::new(scripts, keep, Without::Nothing).explore().unwrap();
         println!("{scripts:?}, {keep} kept: {explored:?}");
         assert!(explored.states > 10_000 && explored.finished > 0, "{explored:?}");
         assert!(explored.fenced_after_claim > 0 && explored.published_twice_by_two > 0, "{explored:?}");
-        assert!(keep > 1 || explored.created_in_freed_name > 0, "{explored:?}");
+        assert!(explored.created_in_freed_name > 0, "{explored:?}");
     }
+}
+
+#[test]
+fn no_interleaving_breaks_the_protocol() {
+    explore_all(&[([(1, 1), (1, 1), (1, 0)], 1), ([(1, 1), (1, 1), (1, 0)], 2), ([(2, 2), (2, 2), (0, 0)], 1)]);
+}
+
+#[test]
+#[ignore = "half a minute"]
+fn no_longer_interleaving_breaks_it_either() {
+    explore_all(&[([(1, 2), (1, 1), (1, 1)], 1)]);
 }
 
 /// A check that cannot fail proves nothing: each step of the protocol is left out once.
