@@ -210,6 +210,10 @@ impl PipelineFolder {
             return Err(CheckpointError::bug(format!("a takeover of manifest {number} must not publish")));
         }
         if publication == Publication::Finished && (!look.committed || look.damage.is_some()) && !self.is_committed(number).await? {
+            // The marker goes with its manifest; so look for the head after looking for the marker.
+            if self.chain.numbers().await?.last() != Some(&number) {
+                return Ok(Claimed::Raced);
+            }
             return Err(CheckpointError::bug(format!("publication of checkpoint {number} must be finished before it is taken over")));
         }
         check_manifest(&manifest)?;
