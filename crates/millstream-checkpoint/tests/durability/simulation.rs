@@ -99,12 +99,7 @@ impl Life {
             let look = insist!(self.world.pipeline.look())?;
             let (body, read) = match &look.head {
                 Head::Entry(stored) => {
-                    if let Some(damage) = look.damage {
-                        // Between reading the manifest and its files the chain may have gone on; its newest must be whole.
-                        let now = insist!(self.world.pipeline.look())?;
-                        assert!(now.head.number() > look.head.number() || now.damage.is_none(), "{damage}");
-                        continue;
-                    }
+                    assert!(look.damage.is_none(), "{:?}", look.damage);
                     if !look.committed {
                         self.publish(stored.entry.number, &stored.entry.body);
                         insist!(self.world.pipeline.mark_committed(stored.entry.number))?;
@@ -199,8 +194,7 @@ async fn run(seed: u64) -> (u64, u64) {
                 match error {
                     Some(CheckpointError::Fenced { .. }) => sums.1 += 1,
                     Some(CheckpointError::Bug(what)) if what == "killed" => {}
-                    // A kept manifest vanished because its owner is fenced and does not know it yet.
-                    Some(CheckpointError::Missing { .. }) | None => {}
+                    None => {}
                     Some(other) => panic!("{other}"),
                 }
             }
