@@ -23,6 +23,9 @@ use crate::pipeline_owner::{PipelineOwner, check_manifest};
 use crate::recovery::{Health, Published, Recovery, RecoveryFacts, choose};
 use crate::state_file::{self, EncodedFile, StateRows};
 
+/// `look` starts again so often while others go on with the pipeline.
+const LOOKS_MAX: usize = 100;
+
 /// One pipeline's folder. Cheap to clone, so that files can be written behind the crank's back.
 #[derive(Clone, Debug)]
 pub struct PipelineFolder {
@@ -96,6 +99,17 @@ impl PipelineFolder {
     ///
     /// Errors: failures of the store and formats of a newer version. Damage is a finding, no error.
     pub async fn look(&self) -> Result<Look> {
+        for _ in 0..LOOKS_MAX {
+            let look = self.look_once().await?;
+            // Files of a head that has been left behind may be deleted while we look: that is no damage.
+            if look.damage.is_none() || self.is_head(look.head.number()).await? {
+                return Ok(look);
+            }
+        }
+        Err(CheckpointError::bug(format!("{}: its newest checkpoint moved {LOOKS_MAX} times while it was read", self.folder)))
+    }
+
+    async fn look_once(&self) -> Result<Look> {
         let head = self.chain.head().await?;
         let committed = match &head {
             Head::Entry(stored) if stored.entry.body.publishes() => self.is_committed(stored.entry.number).await?,
@@ -109,6 +123,10 @@ impl PipelineFolder {
         };
         let before = if damage.is_some() { self.health_before(head.number()).await? } else { None };
         Ok(Look { head, committed, damage, before })
+    }
+
+    async fn is_head(&self, number: u64) -> Result<bool> {
+        Ok(self.chain.numbers().await?.last().copied().unwrap_or_default() == number)
     }
 
     /// The first file of a manifest that cannot be trusted.
@@ -210,6 +228,10 @@ impl PipelineFolder {
             return Err(CheckpointError::bug(format!("a takeover of manifest {number} must not publish")));
         }
         if publication == Publication::Finished && (!look.committed || look.damage.is_some()) && !self.is_committed(number).await? {
+            // The marker goes with its manifest; so look for the head after looking for the marker.
+            if !self.is_head(number).await? {
+                return Ok(Claimed::Raced);
+            }
             return Err(CheckpointError::bug(format!("publication of checkpoint {number} must be finished before it is taken over")));
         }
         check_manifest(&manifest)?;
