@@ -85,8 +85,7 @@ pub enum Suite {
 }
 
 impl Suite {
-    const ALL: [Self; 7] =
-        [Self::Aggregates, Self::Bids, Self::Nexmark, Self::Epochs, Self::Idle, Self::Start, Self::Checkpoints];
+    const ALL: [Self; 7] = [Self::Aggregates, Self::Bids, Self::Nexmark, Self::Epochs, Self::Idle, Self::Start, Self::Checkpoints];
 }
 
 impl std::fmt::Display for Suite {
