@@ -23,6 +23,9 @@ use crate::pipeline_owner::{PipelineOwner, check_manifest};
 use crate::recovery::{Health, Published, Recovery, RecoveryFacts, choose};
 use crate::state_file::{self, EncodedFile, StateRows};
 
+/// A file that vanishes right after it was created is created again so often.
+const CREATIONS_MAX: usize = 8;
+
 /// `look` starts again so often while others go on with the pipeline.
 const LOOKS_MAX: usize = 100;
 
@@ -196,11 +199,16 @@ impl PipelineFolder {
     /// Errors: another file of that name, which means that a nonce was used twice.
     pub async fn create_file(&self, encoded: &EncodedFile) -> Result<()> {
         let file = &encoded.file;
-        if self.folder.create(&file.name, encoded.bytes.clone()).await? == Create::Created {
-            return Ok(());
+        for _ in 0..CREATIONS_MAX {
+            if self.folder.create(&file.name, encoded.bytes.clone()).await? == Create::Created {
+                return Ok(());
+            }
+            // Its answer was lost. If it has gone again by now, a successor has collected it: the commit will be fenced.
+            if let Some(there) = self.folder.read_if_exists(&file.name).await? {
+                return state_file::check(file, &there).map_err(|error| CheckpointError::bug(format!("a nonce was used twice: {error}")));
+            }
         }
-        let there = self.folder.read(&file.name).await?;
-        state_file::check(file, &there).map_err(|error| CheckpointError::bug(format!("a nonce was used twice: {error}")))
+        Err(CheckpointError::Missing { file: file.name.clone(), detail: "it is deleted whenever it is created".to_owned() })
     }
 
     /// The bytes of a file, checked against the manifest's length and hash.

@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use bytes::Bytes;
 use millstream_checkpoint::chain::Head;
 use millstream_checkpoint::{
-    CheckpointError, Claimed, FileKind, Folder, Manifest, ManifestKind, ManifestStats, OperatorState, PipelineFolder, PipelineOwner,
-    Publication, Result, SinkState, StateRows, StateShape, state_file,
+    CheckpointError, Claimed, Digest, EncodedFile, FileKind, Folder, Manifest, ManifestKind, ManifestStats, OperatorState, PipelineFolder,
+    PipelineOwner, Publication, Result, SinkState, StateFile, StateShape,
 };
 use object_store::memory::InMemory;
 use serde_json::json;
@@ -71,7 +71,7 @@ macro_rules! insist {
 }
 
 impl Life {
-    fn manifest(&self, read: u64, rows: (u64, u64), files: Vec<millstream_checkpoint::StateFile>) -> Manifest {
+    fn manifest(&self, read: u64, rows: (u64, u64), files: Vec<StateFile>) -> Manifest {
         Manifest {
             kind: ManifestKind::Checkpoint,
             pipeline: "p".into(),
@@ -120,14 +120,14 @@ impl Life {
     /// State read back is what the position says.
     async fn check_state(&self, manifest: &Manifest) -> Result<()> {
         for file in &manifest.operators[0].files {
-            let read = match insist!(self.world.pipeline.read_state(file)) {
+            let read = match insist!(self.world.pipeline.read_file(file)) {
                 // The chain has gone on: the claim will be raced.
                 Err(CheckpointError::Missing { .. }) => return Ok(()),
                 read => read?,
             };
-            let sum = read.batches[0].column(0).as_any().downcast_ref::<Int64Array>().unwrap().value(0);
+            let sum = std::str::from_utf8(&read).unwrap().parse::<u64>().unwrap();
             let count = manifest.inputs.as_u64().unwrap();
-            assert_eq!(u64::try_from(sum).unwrap(), count * (count.max(1) - 1) / 2);
+            assert_eq!(sum, count * (count.max(1) - 1) / 2);
         }
         Ok(())
     }
@@ -135,11 +135,12 @@ impl Life {
     async fn checkpoint(&mut self, owner: &mut PipelineOwner, read: &mut u64) -> Result<()> {
         let first = *read;
         let end = first + 1 + self.world.dice.roll(5);
-        let sum = i64::try_from(end * (end - 1) / 2).unwrap();
-        let batch = RecordBatch::try_from_iter([("sum", Arc::new(Int64Array::from(vec![sum])) as ArrayRef)]).unwrap();
         self.files += 1;
         let name = owner.new_file(FileKind::State, "sum", 0, format!("{}f{}", self.name, self.files).as_str().into(), "parquet")?;
-        let encoded = state_file::encode(&name, &StateRows { schema: batch.schema(), batches: vec![batch] })?;
+        // No Parquet here: it would cost more than all the rest, and the protocol does not look inside.
+        let bytes = Bytes::from((end * (end - 1) / 2).to_string());
+        let file = StateFile { name: name.to_string(), rows: 1, bytes: bytes.len() as u64, sha256: Digest::of(&bytes) };
+        let encoded = EncodedFile { file, bytes };
         insist!(owner.folder().create_file(&encoded))?;
         let manifest = self.manifest(end, (first, end), vec![encoded.file]);
         let number = match owner.commit(manifest.clone()).await {
@@ -211,12 +212,13 @@ async fn run(seed: u64) -> (u64, u64) {
 
 /// Seeds that have found something, and are run each time.
 ///
-/// 3978: a claimer so slow that retention had removed the marker it had just made.
-const REGRESSIONS: [u64; 1] = [3978];
+/// 3978: a claimer so slow that retention had removed the marker it had just made. 2034: a file whose creation's answer was lost, and
+/// that a successor had collected when it was looked for.
+const REGRESSIONS: [u64; 2] = [2034, 3978];
 
 #[test]
 fn every_row_is_published_once_whatever_the_store_does() {
-    let seeds = std::env::var("MILLSTREAM_CHECKPOINT_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(300);
+    let seeds = std::env::var("MILLSTREAM_CHECKPOINT_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(150);
     let first = std::env::var("MILLSTREAM_CHECKPOINT_FIRST").ok().and_then(|first| first.parse().ok()).unwrap_or(0);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let mut sums = (0, 0);
