@@ -33,7 +33,7 @@ pub struct Arguments {
     pub runs: usize,
 
     /// NEXMark events of the pipeline that checkpoints are compared on.
-    #[arg(long, default_value_t = 100_000_000)]
+    #[arg(long, default_value_t = 600_000_000)]
     pub checkpoint_events: u64,
 
     /// Groups that change between two checkpoints when stalls are measured.

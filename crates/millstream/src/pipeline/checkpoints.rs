@@ -247,7 +247,6 @@ impl Checkpoints {
 
 /// Merges sealed layers where there are many, on a thread of its own.
 async fn merge_layers(operators: Vec<Arc<dyn StatefulOperator>>) {
-    #[expect(clippy::disallowed_methods, reason = "this crate is the spawner of tasks")]
     let merging = tokio::task::spawn_blocking(move || {
         operators.iter().try_for_each(|operator| {
             while operator.compact()? {}
