@@ -9,12 +9,13 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion::prelude::SessionContext;
 use millstream_connectors::{Connector, ConnectorRegistry};
 use millstream_time::{Clock, SystemClock};
+use object_store::ObjectStore;
 use parking_lot::{Mutex, RwLock};
 
 use crate::catalog::{Catalog, Object};
 use crate::checkpoint::{CheckpointFunction, LookInside};
 use crate::context::new_context;
-use crate::data_folder::DataFolder;
+use crate::data_folder::{DataFolder, Place};
 use crate::error::{Error, Result};
 use crate::pipeline::{PipelineHandle, PipelineStatus};
 use crate::session::{Session, replay_all};
@@ -93,7 +94,7 @@ pub struct EngineBuilder {
     functions: Vec<ScalarUDF>,
     aggregates: Vec<AggregateUDF>,
     tables: Vec<(String, Arc<dyn TableProvider>)>,
-    data: Option<String>,
+    data: Option<Place>,
 }
 
 impl EngineBuilder {
@@ -145,7 +146,15 @@ impl EngineBuilder {
     /// Whoever is built last owns the folder: an older engine over it, if there still is one, stops writing and fails.
     #[must_use]
     pub fn data(mut self, location: impl Into<String>) -> Self {
-        self.data = Some(location.into());
+        self.data = Some(Place::Location(location.into()));
+        self
+    }
+
+    /// As [`data`](Self::data), below `prefix` of an object store of the program: one with credentials or settings of its own. It
+    /// must know conditional creation (put-if-absent), as those of S3, Google Cloud and Azure do.
+    #[must_use]
+    pub fn data_in(mut self, store: Arc<dyn ObjectStore>, prefix: impl Into<String>) -> Self {
+        self.data = Some(Place::Store(store, prefix.into()));
         self
     }
 
@@ -164,7 +173,7 @@ impl EngineBuilder {
         }
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::default()));
         let data = match &self.data {
-            Some(location) => Some(DataFolder::open(location, Arc::clone(&clock)).await?),
+            Some(place) => Some(DataFolder::open(place, Arc::clone(&clock)).await?),
             None => None,
         };
         let inner = EngineInner {

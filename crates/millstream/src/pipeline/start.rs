@@ -25,7 +25,7 @@ use super::plan::EpochPlan;
 use super::requests::Request;
 use super::status::{PipelineHandle, PipelineState, Shared};
 use crate::catalog::{LateRows, Stream};
-use crate::checkpoint::{Fingerprint, PipelineStore, PlanIdentity};
+use crate::checkpoint::{Claim, Fingerprint, PipelineStore, PlanIdentity};
 use crate::context::EpochClock;
 use crate::error::{Error, Result};
 use crate::input::{Inputs, SourceSpec};
@@ -139,11 +139,18 @@ async fn epoch_plan(plan: &PipelinePlan, state: &SessionState, settings: &Settin
 /// Claims the store of a durable pipeline, finishes what was left unfinished, and gives its last checkpoint, and whether its inputs
 /// had ended.
 async fn recover(store: &PipelineStore, identity: PlanIdentity, output: &mut Output) -> Result<Option<(Checkpoint, bool)>> {
-    while let Some((number, sealed)) = store.unpublished().await? {
-        output.publish(&sealed).await?;
-        store.mark_published(number).await?;
-    }
-    let Some(restored) = store.claim(identity).await? else { return Ok(None) };
+    let restored = loop {
+        match store.claim(&identity).await? {
+            Claim::Publish { number, sealed } => {
+                if let Some(sealed) = sealed {
+                    output.publish(&sealed).await?;
+                }
+                store.mark_published(number).await?;
+            }
+            Claim::Owned(None) => return Ok(None),
+            Claim::Owned(Some(restored)) => break restored,
+        }
+    };
     let checkpoint = Checkpoint { number: restored.number, positions: restored.positions, operators: restored.operators };
     Ok(Some((checkpoint, restored.finished)))
 }
