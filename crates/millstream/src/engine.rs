@@ -17,6 +17,7 @@ use crate::checkpoint::{CheckpointFunction, LookInside};
 use crate::context::new_context;
 use crate::data_folder::{DataFolder, Place};
 use crate::error::{Error, Result};
+use crate::memory::MemoryBudget;
 use crate::pipeline::{PipelineHandle, PipelineStatus};
 use crate::session::{Session, replay_all};
 use crate::settings::Settings;
@@ -39,6 +40,7 @@ pub(crate) struct EngineInner {
     pub(crate) pipelines: Mutex<Pipelines>,
     /// Where everything is remembered; `None`: nowhere.
     pub(crate) data: Option<DataFolder>,
+    pub(crate) memory: Arc<MemoryBudget>,
 }
 
 /// Pipelines by name, and the next free number.
@@ -95,6 +97,7 @@ pub struct EngineBuilder {
     aggregates: Vec<AggregateUDF>,
     tables: Vec<(String, Arc<dyn TableProvider>)>,
     data: Option<Place>,
+    memory_limit: Option<u64>,
 }
 
 impl EngineBuilder {
@@ -158,13 +161,21 @@ impl EngineBuilder {
         self
     }
 
+    /// Bytes of state that all pipelines together may hold, and as much again for sorts and joins on their way. A pipeline that
+    /// needs more fails with SQLSTATE 53200.
+    #[must_use]
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.memory_limit = Some(bytes);
+        self
+    }
+
     /// The engine.
     ///
     /// # Errors
     /// A table whose name is taken; a data folder that cannot be read or claimed, or a definition in it that does not work any
     /// more.
     pub async fn build(self) -> Result<Engine> {
-        let context = new_context(self.settings.parallelism);
+        let context = new_context(self.settings.parallelism, self.memory_limit).map_err(|error| Error::running(&error))?;
         for function in self.functions {
             context.register_udf(function);
         }
@@ -184,6 +195,7 @@ impl EngineBuilder {
             settings: self.settings,
             pipelines: Mutex::new(Pipelines::default()),
             data,
+            memory: MemoryBudget::new(self.memory_limit),
         };
         let engine = Engine { inner: Arc::new(inner) };
         for function in [CheckpointFunction::State, CheckpointFunction::Positions] {

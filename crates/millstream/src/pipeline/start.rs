@@ -29,6 +29,7 @@ use crate::checkpoint::{Claim, Fingerprint, PipelineStore, PlanIdentity};
 use crate::context::EpochClock;
 use crate::error::{Error, Result};
 use crate::input::{Inputs, SourceSpec};
+use crate::memory::MemoryShare;
 use crate::settings::Settings;
 
 const RESTART_DELAY_MS: u64 = 100;
@@ -46,6 +47,7 @@ pub(crate) struct PipelineSpec {
     pub(crate) output: Output,
     /// Where its checkpoints are kept; `None`: in memory.
     pub(crate) store: Option<Arc<PipelineStore>>,
+    pub(crate) memory: MemoryShare,
 }
 
 /// Opens the inputs and spawns the crank; errors of the first start come back here.
@@ -203,6 +205,7 @@ async fn supervise(
             columns: &mut *columns,
             plan,
             output: &mut spec.output,
+            memory: &mut spec.memory,
             clock: &spec.clock,
             epoch_clock: &spec.epoch_clock,
             shared,
@@ -224,7 +227,7 @@ async fn supervise(
             checkpoints.published(done, Vec::new());
         }
         checkpoints.finished().await;
-        if !replayable || !spec.output.can_discard() || error.is_fenced() {
+        if !replayable || !spec.output.can_discard() || error.is_final() {
             return Err(error);
         }
         let progressed = checkpoints.last.number > number;
