@@ -32,6 +32,22 @@ pub struct Arguments {
     #[arg(long, default_value_t = 5)]
     pub runs: usize,
 
+    /// NEXMark events of the pipeline that checkpoints are compared on.
+    #[arg(long, default_value_t = 600_000_000)]
+    pub checkpoint_events: u64,
+
+    /// Groups that change between two checkpoints when stalls are measured.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub checkpoint_groups: u64,
+
+    /// Checkpoints of which the stall is measured.
+    #[arg(long, default_value_t = 20)]
+    pub checkpoints: usize,
+
+    /// Open groups that are restored, at least.
+    #[arg(long, default_value_t = 10_000_000)]
+    pub restore_groups: u64,
+
     /// Only cases whose query or input contains this.
     #[arg(long, value_delimiter = ',')]
     pub only: Vec<String>,
@@ -64,10 +80,12 @@ pub enum Suite {
     Idle,
     /// From the start of the `millstream` binary to its first row.
     Start,
+    /// Checkpoints: throughput with and without, stalls, restoring.
+    Checkpoints,
 }
 
 impl Suite {
-    const ALL: [Self; 6] = [Self::Aggregates, Self::Bids, Self::Nexmark, Self::Epochs, Self::Idle, Self::Start];
+    const ALL: [Self; 7] = [Self::Aggregates, Self::Bids, Self::Nexmark, Self::Epochs, Self::Idle, Self::Start, Self::Checkpoints];
 }
 
 impl std::fmt::Display for Suite {

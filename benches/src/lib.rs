@@ -12,6 +12,7 @@ pub mod aggregates;
 pub mod arguments;
 pub mod auction_site;
 pub mod case;
+pub mod checkpoint_cost;
 pub mod engine_run;
 pub mod epoch_cost;
 pub mod events;

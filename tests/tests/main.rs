@@ -8,6 +8,7 @@
 mod engine_config;
 mod harness;
 
+mod durable;
 mod golden;
 mod hostile;
 mod late_rows;

@@ -40,6 +40,8 @@ pub mod file_name;
 pub mod manifest;
 pub mod state_file;
 
+mod interval_column;
+
 pub mod pipeline_folder;
 pub mod pipeline_owner;
 

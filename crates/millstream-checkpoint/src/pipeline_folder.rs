@@ -23,6 +23,12 @@ use crate::pipeline_owner::{PipelineOwner, check_manifest};
 use crate::recovery::{Health, Published, Recovery, RecoveryFacts, choose};
 use crate::state_file::{self, EncodedFile, StateRows};
 
+/// A file that vanishes right after it was created is created again so often.
+const CREATIONS_MAX: usize = 8;
+
+/// `look` starts again so often while others go on with the pipeline.
+const LOOKS_MAX: usize = 100;
+
 /// One pipeline's folder. Cheap to clone, so that files can be written behind the crank's back.
 #[derive(Clone, Debug)]
 pub struct PipelineFolder {
@@ -96,6 +102,17 @@ impl PipelineFolder {
     ///
     /// Errors: failures of the store and formats of a newer version. Damage is a finding, no error.
     pub async fn look(&self) -> Result<Look> {
+        for _ in 0..LOOKS_MAX {
+            let look = self.look_once().await?;
+            // Files of a head that has been left behind may be deleted while we look: that is no damage.
+            if look.damage.is_none() || self.is_head(look.head.number()).await? {
+                return Ok(look);
+            }
+        }
+        Err(CheckpointError::bug(format!("{}: its newest checkpoint moved {LOOKS_MAX} times while it was read", self.folder)))
+    }
+
+    async fn look_once(&self) -> Result<Look> {
         let head = self.chain.head().await?;
         let committed = match &head {
             Head::Entry(stored) if stored.entry.body.publishes() => self.is_committed(stored.entry.number).await?,
@@ -109,6 +126,10 @@ impl PipelineFolder {
         };
         let before = if damage.is_some() { self.health_before(head.number()).await? } else { None };
         Ok(Look { head, committed, damage, before })
+    }
+
+    async fn is_head(&self, number: u64) -> Result<bool> {
+        Ok(self.chain.numbers().await?.last().copied().unwrap_or_default() == number)
     }
 
     /// The first file of a manifest that cannot be trusted.
@@ -178,11 +199,16 @@ impl PipelineFolder {
     /// Errors: another file of that name, which means that a nonce was used twice.
     pub async fn create_file(&self, encoded: &EncodedFile) -> Result<()> {
         let file = &encoded.file;
-        if self.folder.create(&file.name, encoded.bytes.clone()).await? == Create::Created {
-            return Ok(());
+        for _ in 0..CREATIONS_MAX {
+            if self.folder.create(&file.name, encoded.bytes.clone()).await? == Create::Created {
+                return Ok(());
+            }
+            // Its answer was lost. If it has gone again by now, a successor has collected it: the commit will be fenced.
+            if let Some(there) = self.folder.read_if_exists(&file.name).await? {
+                return state_file::check(file, &there).map_err(|error| CheckpointError::bug(format!("a nonce was used twice: {error}")));
+            }
         }
-        let there = self.folder.read(&file.name).await?;
-        state_file::check(file, &there).map_err(|error| CheckpointError::bug(format!("a nonce was used twice: {error}")))
+        Err(CheckpointError::Missing { file: file.name.clone(), detail: "it is deleted whenever it is created".to_owned() })
     }
 
     /// The bytes of a file, checked against the manifest's length and hash.
@@ -210,6 +236,10 @@ impl PipelineFolder {
             return Err(CheckpointError::bug(format!("a takeover of manifest {number} must not publish")));
         }
         if publication == Publication::Finished && (!look.committed || look.damage.is_some()) && !self.is_committed(number).await? {
+            // The marker goes with its manifest; so look for the head after looking for the marker.
+            if !self.is_head(number).await? {
+                return Ok(Claimed::Raced);
+            }
             return Err(CheckpointError::bug(format!("publication of checkpoint {number} must be finished before it is taken over")));
         }
         check_manifest(&manifest)?;

@@ -108,14 +108,17 @@ impl PipelineOwner {
         if self.owner.is_pending() {
             return Err(CheckpointError::bug("garbage must not be collected while a commit is pending"));
         }
-        // Read before anything is deleted: what cannot be read may refer to anything.
         let numbers = self.owner.chain().numbers().await?;
-        let mut referenced = HashSet::new();
-        for number in decide::kept(&numbers, keep) {
-            let stored = self.folder.manifest(*number).await?;
-            referenced.extend(stored.entry.body.files().map(|file| file.name.clone()));
-        }
-        let kept = self.owner.retire(keep).await?;
+        let kept = decide::kept(&numbers, keep).to_vec();
+        let referenced = match self.referenced(&kept).await {
+            Err(error) if error.is_damage() => {
+                // One who is fenced may miss a manifest that its successor has retired.
+                self.owner.retire_below(0).await?;
+                return Err(error);
+            }
+            referenced => referenced?,
+        };
+        self.owner.retire_below(kept.first().copied().unwrap_or_default()).await?;
         for number in self.folder.markers().await? {
             if marker_is_deletable(number, &kept) {
                 self.folder.folder().delete(&marker(number)).await?;
@@ -124,6 +127,16 @@ impl PipelineOwner {
         let facts = GarbageFacts { referenced: &referenced, generation: self.generation(), finished: self.number() };
         let deleted = self.delete_files(&facts).await?;
         Ok(Collected { kept, deleted })
+    }
+
+    /// Read before anything is deleted: what cannot be read may refer to anything.
+    async fn referenced(&self, kept: &[u64]) -> Result<HashSet<String>> {
+        let mut referenced = HashSet::new();
+        for number in kept {
+            let stored = self.folder.manifest(*number).await?;
+            referenced.extend(stored.entry.body.files().map(|file| file.name.clone()));
+        }
+        Ok(referenced)
     }
 
     async fn delete_files(&self, facts: &GarbageFacts<'_>) -> Result<Vec<String>> {

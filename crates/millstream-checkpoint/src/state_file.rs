@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, NullArray, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -22,6 +23,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use crate::digest::Digest;
 use crate::error::{CheckpointError, Result};
 use crate::file_name::FileName;
+use crate::interval_column::{interval_batch, interval_schema, plain_batch, plain_schema};
 use crate::manifest::StateFile;
 
 /// Rows in a batch that is read back.
@@ -58,13 +60,13 @@ pub struct EncodedFile {
 /// Encodes rows. Pure computation: run it where it does not stop the crank.
 ///
 /// Errors: [`CheckpointError::Unsupported`] for types Parquet cannot hold (unions, structs without fields, intervals of mixed
-/// units), and for batches that are not of `rows.schema`.
+/// units inside of lists and structs), and for batches that are not of `rows.schema`.
 pub fn encode(name: &FileName, rows: &StateRows) -> Result<EncodedFile> {
     let unsupported = |error: parquet::errors::ParquetError| {
         CheckpointError::Unsupported(format!("state of '{}' cannot be written as Parquet: {error} (schema: {:?})", name.of, rows.schema))
     };
     let empty = rows.schema.fields().is_empty();
-    let schema = if empty { with_marker(&rows.schema) } else { Arc::clone(&rows.schema) };
+    let schema = if empty { with_marker(&rows.schema) } else { plain_schema(&rows.schema) };
     let properties =
         WriterProperties::builder().set_compression(Compression::LZ4_RAW).set_statistics_enabled(EnabledStatistics::None).build();
     let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), Some(properties)).map_err(unsupported)?;
@@ -72,13 +74,17 @@ pub fn encode(name: &FileName, rows: &StateRows) -> Result<EncodedFile> {
         if batch.schema_ref().fields() != rows.schema.fields() {
             return Err(CheckpointError::bug(format!("batch of '{}' is not of the schema of its state", name.of)));
         }
-        let columns = if empty { vec![Arc::new(NullArray::new(batch.num_rows())) as ArrayRef] } else { batch.columns().to_vec() };
-        let batch = RecordBatch::try_new(Arc::clone(&schema), columns).map_err(|error| CheckpointError::bug(error.to_string()))?;
+        let written = if empty { marked_batch(batch, &schema) } else { plain_batch(batch, &schema) };
+        let batch = written.map_err(|error| CheckpointError::bug(error.to_string()))?;
         writer.write(&batch).map_err(unsupported)?;
     }
     let bytes: Bytes = writer.into_inner().map_err(unsupported)?.into();
     let file = StateFile { name: name.to_string(), rows: rows.rows() as u64, bytes: bytes.len() as u64, sha256: Digest::of(&bytes) };
     Ok(EncodedFile { file, bytes })
+}
+
+fn marked_batch(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    RecordBatch::try_new(Arc::clone(schema), vec![Arc::new(NullArray::new(batch.num_rows())) as ArrayRef])
 }
 
 fn with_marker(schema: &Schema) -> SchemaRef {
@@ -112,10 +118,12 @@ pub fn decode(file: &StateFile, bytes: &Bytes) -> Result<StateRows> {
         detail: format!("the hash agrees, but {detail}"),
     };
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes.clone()).map_err(|error| damaged(format!("it is no Parquet: {error}")))?;
-    let schema = Arc::clone(builder.schema());
+    let schema = interval_schema(builder.schema());
     let reader = builder.with_batch_size(READ_BATCH_ROWS).build().map_err(|error| damaged(error.to_string()))?;
-    let batches: Result<Vec<RecordBatch>, _> = reader.collect();
-    let rows = without_marker(StateRows { schema, batches: batches.map_err(|error| damaged(error.to_string()))? })?;
+    // The reader's batches have lost the metadata of the schema; here they get it back.
+    let batches: Result<Vec<RecordBatch>, _> = reader.map(|batch| interval_batch(&batch?, &schema)).collect();
+    let batches = batches.map_err(|error| damaged(error.to_string()))?;
+    let rows = without_marker(StateRows { schema, batches })?;
     if rows.rows() as u64 != file.rows {
         return Err(damaged(format!("it has {} rows, should have {}", rows.rows(), file.rows)));
     }

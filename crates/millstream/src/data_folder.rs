@@ -23,7 +23,7 @@ use crate::checkpoint::PipelineStore;
 use crate::error::{Error, Result};
 
 /// Older entries of the catalog's chain that are kept for a person to look at.
-const CATALOG_ENTRIES_KEPT: usize = 5;
+const CATALOG_ENTRIES_KEPT: u64 = 5;
 
 /// What kind of statement made an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -181,7 +181,8 @@ impl DataFolder {
             stored = owner.resume().await;
         }
         *self.catalog.write() = next;
-        owner.retire(CATALOG_ENTRIES_KEPT).await?;
+        let lowest = owner.number().saturating_sub(CATALOG_ENTRIES_KEPT);
+        owner.retire_below(lowest).await?;
         Ok(value)
     }
 }

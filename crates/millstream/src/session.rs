@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use crate::data_folder::StoredObject;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::pipeline::PipelineHandle;
 use crate::query::{Outcome, Query};
 use crate::settings::Settings;
 
@@ -97,6 +98,11 @@ impl Session {
                 Err(Error::user("42601", "this statement starts a pipeline and gives no rows (hint: use execute)"))
             }
         }
+    }
+
+    /// A pipeline by name, running or recently ended.
+    pub fn pipeline(&self, name: &str) -> Option<PipelineHandle> {
+        self.engine.inner.pipelines.lock().get(name).cloned()
     }
 
     /// Sets a setting, as `SET name = value` does.

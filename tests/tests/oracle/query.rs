@@ -422,7 +422,7 @@ impl Generator<'_> {
         (left.window_columns, right.window_columns) = (vec![], vec![]);
         fill(
             &format!(
-                "SELECT l.window_start, r.window_end, l.{0} AS lx, r.{1} AS rx FROM ($0) AS l {join} ($1) AS r ON l.window_start = r.window_start AND l.window_end = r.window_end{keys}",
+                "SELECT l.window_start, r.window_end, l.{0} AS {0}_left, r.{1} AS {1}_right FROM ($0) AS l {join} ($1) AS r ON l.window_start = r.window_start AND l.window_end = r.window_end{keys}",
                 first_value(&left.sql),
                 first_value(&right.sql)
             ),

@@ -314,21 +314,19 @@ impl<B: Serialize + DeserializeOwned> ChainOwner<B> {
         CheckpointError::Fenced { chain: self.chain.name.clone(), generation, number }
     }
 
-    /// Deletes all but the newest `keep` entries and returns the numbers that are left. The newest is never deleted.
+    /// Deletes the entries below `lowest`. The newest is never deleted.
     ///
     /// Errors: [`CheckpointError::Fenced`] if another goes on with the chain.
-    pub async fn retire(&mut self, keep: usize) -> Result<Vec<u64>> {
+    pub async fn retire_below(&mut self, lowest: u64) -> Result<()> {
         let numbers = self.chain.numbers().await?;
         if self.fenced || numbers.last() != Some(&self.number) {
             return Err(self.fenced_by(numbers.last().copied().unwrap_or_default()).await);
         }
-        let kept = decide::kept(&numbers, keep).to_vec();
-        for number in numbers.iter().filter(|number| !kept.contains(number)) {
-            self.chain.folder.delete(&self.chain.file(*number)).await?;
+        for number in numbers.into_iter().filter(|number| *number < lowest.min(self.number)) {
+            self.chain.folder.delete(&self.chain.file(number)).await?;
         }
         // What the deleted entries alone referred to may be deleted only after this.
-        self.chain.folder.settle().await?;
-        Ok(kept)
+        self.chain.folder.settle().await
     }
 }
 

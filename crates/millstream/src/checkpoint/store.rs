@@ -380,7 +380,6 @@ impl PipelineStore {
             };
             let name = owner.new_file(FileKind::State, id, u32::try_from(part).unwrap_or(u32::MAX), new_nonce(), "parquet")?;
             let rows = with_unique_names(&first.schema(), &layer.rows)?;
-            #[expect(clippy::disallowed_methods, reason = "this crate is the spawner of tasks")]
             let encoding = tokio::task::spawn_blocking(move || state_file::encode(&name, &rows));
             let encoded = encoding.await.map_err(|error| Error::internal(format!("encoding state ended: {error}")))??;
             for attempt in 0.. {

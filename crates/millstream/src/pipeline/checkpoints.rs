@@ -60,7 +60,8 @@ pub(super) struct Checkpoints {
     merging: Option<JoinHandle<()>>,
     sealed_at: Duration,
     rows_since: u64,
-    turns_since: u64,
+    /// Something has happened since the last one.
+    changed: bool,
     bytes_since: u64,
     waiting: Vec<oneshot::Sender<Result<u64>>>,
     asked: Option<Reason>,
@@ -96,7 +97,7 @@ impl Checkpoints {
             merging: None,
             sealed_at: now,
             rows_since: 0,
-            turns_since: 0,
+            changed: false,
             bytes_since: 0,
             waiting: Vec::new(),
             asked: None,
@@ -107,11 +108,16 @@ impl Checkpoints {
         self.store.is_some()
     }
 
-    /// An epoch has run.
+    /// Rows came in, or went out.
     pub(super) fn count(&mut self, rows_in: u64, bytes_out: u64) {
-        self.turns_since += 1;
+        self.changed |= rows_in > 0 || bytes_out > 0;
         self.rows_since += rows_in;
         self.bytes_since += bytes_out;
+    }
+
+    /// The pipeline goes back to the last checkpoint: nothing has happened since.
+    pub(super) fn go_back(&mut self, now: Duration) {
+        (self.sealed_at, self.rows_since, self.changed, self.bytes_since) = (now, 0, false, 0);
     }
 
     /// Somebody wants one now.
@@ -134,7 +140,7 @@ impl Checkpoints {
         if self.asked.is_some() {
             return self.asked;
         }
-        if self.turns_since == 0 {
+        if !self.changed {
             return None;
         }
         if self.schedule.rows_max > 0 && self.rows_since >= self.schedule.rows_max {
@@ -145,7 +151,7 @@ impl Checkpoints {
 
     /// When the crank must look again even without input.
     pub(super) fn next_due(&self) -> Option<Duration> {
-        (self.on_its_way.is_none() && self.turns_since > 0).then(|| self.sealed_at + self.schedule.interval)
+        (self.on_its_way.is_none() && self.changed).then(|| self.sealed_at + self.schedule.interval)
     }
 
     /// Number of the checkpoint to be sealed next.
@@ -161,7 +167,8 @@ impl Checkpoints {
         draft: Sealing,
         now: Duration,
     ) -> Option<ToPublish> {
-        (self.sealed_at, self.rows_since, self.turns_since, self.bytes_since, self.asked) = (now, 0, 0, 0, None);
+        self.go_back(now);
+        self.asked = None;
         let waiting = std::mem::take(&mut self.waiting);
         let Some(store) = &self.store else {
             let number = checkpoint.number;
@@ -247,7 +254,6 @@ impl Checkpoints {
 
 /// Merges sealed layers where there are many, on a thread of its own.
 async fn merge_layers(operators: Vec<Arc<dyn StatefulOperator>>) {
-    #[expect(clippy::disallowed_methods, reason = "this crate is the spawner of tasks")]
     let merging = tokio::task::spawn_blocking(move || {
         operators.iter().try_for_each(|operator| {
             while operator.compact()? {}

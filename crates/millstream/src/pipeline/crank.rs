@@ -116,12 +116,17 @@ impl Crank<'_> {
             let wait = u64::try_from(due.saturating_sub(self.clock.now())).unwrap_or(0);
             now + Duration::from_millis(wait)
         });
-        window.into_iter().chain(self.checkpoints.next_due()).min()
+        let checkpoint = self.checkpoints.next_due().filter(|_| self.wants_checkpoints());
+        window.into_iter().chain(checkpoint).min()
+    }
+
+    /// False for a query whose rows are gone once they are read.
+    fn wants_checkpoints(&self) -> bool {
+        self.checkpoints.is_durable() || self.output.can_discard()
     }
 
     fn checkpoint_due(&self) -> Option<Reason> {
-        let wanted = self.checkpoints.is_durable() || self.output.can_discard();
-        self.checkpoints.due(self.clock.monotonic()).filter(|reason| wanted || *reason == Reason::Command)
+        self.checkpoints.due(self.clock.monotonic()).filter(|reason| self.wants_checkpoints() || *reason == Reason::Command)
     }
 
     /// Takes what belongs to a checkpoint; writing it runs beside the next epochs.
@@ -145,7 +150,7 @@ impl Crank<'_> {
     /// The state, as far as a checkpoint of this pipeline needs it.
     fn snapshot(&self) -> Result<Vec<OperatorSnapshot>> {
         let durable = self.checkpoints.is_durable();
-        if !durable && !self.output.can_discard() {
+        if !self.wants_checkpoints() {
             return Ok(Vec::new()); // It cannot go back.
         }
         let earlier = &self.checkpoints.last.operators;

@@ -179,6 +179,7 @@ async fn supervise(
         let (inputs, plan) = match next.take() {
             Some(first) => first,
             None => {
+                checkpoints.go_back(spec.clock.monotonic());
                 let start = Some(&checkpoints.last.positions);
                 let inputs = Inputs::open(sources.to_vec(), start, spec.settings.input(), Arc::clone(&spec.clock)).await?;
                 let plan = epoch_plan(&spec.plan, &spec.state, &spec.settings).await?;

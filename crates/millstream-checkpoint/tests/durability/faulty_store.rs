@@ -1,0 +1,119 @@
+//! An object store that fails by a seed: before an effect, after it (the answer is lost), and in a lasting way once it is cut off.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions,
+    PutPayload, PutResult, Result,
+};
+
+/// Numbers from a seed; SplitMix64.
+#[derive(Debug)]
+pub(crate) struct Dice(AtomicU64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(AtomicU64::new(seed))
+    }
+
+    pub(crate) fn roll(&self, sides: u64) -> u64 {
+        let state = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % sides
+    }
+}
+
+/// Wraps a store in memory. Every call may yield first, so that processes overtake each other.
+#[derive(Clone, Debug)]
+pub(crate) struct FaultyStore {
+    store: Arc<InMemory>,
+    dice: Arc<Dice>,
+    /// Of 1000 calls so many fail.
+    faults_per_mille: u64,
+}
+
+enum Fault {
+    None,
+    Before,
+    After,
+}
+
+impl FaultyStore {
+    pub(crate) fn new(store: Arc<InMemory>, dice: Arc<Dice>, faults_per_mille: u64) -> Self {
+        Self { store, dice, faults_per_mille }
+    }
+
+    async fn fault(&self) -> Fault {
+        for _ in 0..self.dice.roll(4) {
+            tokio::task::yield_now().await;
+        }
+        match self.dice.roll(2000) {
+            roll if roll < self.faults_per_mille => Fault::Before,
+            roll if roll < self.faults_per_mille * 2 => Fault::After,
+            _ => Fault::None,
+        }
+    }
+
+    async fn faulty<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let lost = || Error::Generic { store: "faulty", source: "503 slow down".into() };
+        match self.fault().await {
+            Fault::None => call.await,
+            Fault::Before => Err(lost()),
+            Fault::After => {
+                let _ = call.await;
+                Err(lost())
+            }
+        }
+    }
+}
+
+impl fmt::Display for FaultyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("faulty")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for FaultyStore {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        self.faulty(self.store.put_opts(location, payload, options)).await
+    }
+
+    async fn put_multipart_opts(&self, location: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        self.store.put_multipart_opts(location, options).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.faulty(self.store.get_opts(location, options)).await
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        let (this, deleted) = (self.clone(), self.store.delete_stream(locations));
+        deleted
+            .then(move |deleted| {
+                let this = this.clone();
+                async move { this.faulty(async { deleted }).await }
+            })
+            .boxed()
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.store.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.faulty(self.store.list_with_delimiter(prefix)).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.store.copy_opts(from, to, options).await
+    }
+}

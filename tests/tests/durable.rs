@@ -1,0 +1,354 @@
+//! Pipelines over a data folder: engines that end and come back, take each other over, find damage, are told to go back.
+
+use std::path::Path;
+use std::time::Duration;
+
+use millstream::{Engine, Outcome, PipelineHandle, PipelineState, Session, Settings};
+
+use crate::harness::{self, patiently};
+
+const EVENTS: u64 = 120_000;
+const BIDS: &str =
+    "CREATE TABLE bid (auction BIGINT, price BIGINT, date_time TIMESTAMP(3), WATERMARK FOR date_time AS date_time - INTERVAL '4' SECOND)
+    WITH ('connector' = 'nexmark', 'table' = 'bid', 'events' = '{events}', 'event_rate' = '1000'{more})";
+const WINDOWS: &str =
+    "SELECT window_start, auction, count(*) AS n, sum(price) AS total FROM {from} GROUP BY window_start, window_end, auction";
+const TUMBLE: &str = "TUMBLE(bid, date_time, INTERVAL '10 seconds')";
+const HOP: &str = "HOP(bid, date_time, INTERVAL '2 seconds', INTERVAL '10 seconds')";
+
+/// A folder for the data and one for the sink.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn data(&self) -> String {
+        self.0.path().join("data").display().to_string()
+    }
+
+    fn sink(&self) -> std::path::PathBuf {
+        self.0.path().join("out")
+    }
+
+    async fn engine(&self, parallelism: usize) -> Engine {
+        self.engine_with(Settings { parallelism, ..quick() }).await
+    }
+
+    async fn engine_with(&self, settings: Settings) -> Engine {
+        Engine::builder().data(self.data()).settings(settings).build().await.unwrap()
+    }
+
+    /// Makes the table and the pipeline `s` over `from`; slow enough to be caught in the middle.
+    async fn start(&self, session: &Session, from: &str) -> PipelineHandle {
+        session.execute(&bids(", 'rate' = '200000'")).await.unwrap();
+        let windows = WINDOWS.replace("{from}", from);
+        let sink = self.sink();
+        let sql = format!(
+            "CREATE SINK s WITH ('connector' = 'file', 'path' = '{}', 'format' = 'csv', 'csv.header' = 'false') AS {windows}",
+            sink.display()
+        );
+        match session.execute(&sql).await.unwrap().pop() {
+            Some(Outcome::Pipeline(handle)) => handle,
+            other => panic!("no pipeline: {other:?}"),
+        }
+    }
+
+    /// What readers of the sink see, sorted.
+    fn published(&self) -> Vec<String> {
+        let mut rows = Vec::new();
+        for entry in std::fs::read_dir(self.sink()).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if !path.file_name().unwrap().to_string_lossy().starts_with('.') {
+                rows.extend(std::fs::read_to_string(path).unwrap().lines().map(str::to_owned));
+            }
+        }
+        rows.sort();
+        rows
+    }
+
+    fn state_files(&self) -> Vec<std::path::PathBuf> {
+        let mut files = Vec::new();
+        collect_files(&self.0.path().join("data"), &mut files);
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "parquet"));
+        files.sort();
+        files
+    }
+}
+
+fn collect_files(folder: &Path, files: &mut Vec<std::path::PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { collect_files(&path, files) } else { files.push(path) }
+    }
+}
+
+/// Many checkpoints, small epochs.
+fn quick() -> Settings {
+    Settings { checkpoint_interval_ms: 20, epoch_rows_max: 1_000, batch_rows: 200, ..harness::settings() }
+}
+
+fn bids(more: &str) -> String {
+    BIDS.replace("{events}", &EVENTS.to_string()).replace("{more}", more)
+}
+
+/// What the sink must hold in the end.
+async fn expected(from: &str) -> Vec<String> {
+    let engine = Engine::builder().settings(harness::settings()).build().await.unwrap();
+    let session = engine.session();
+    session.execute(&bids("")).await.unwrap();
+    let rows = harness::rows(&session, &WINDOWS.replace("{from}", from)).await.unwrap();
+    rows.into_iter().map(|row| row.replace('|', ",")).collect()
+}
+
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    patiently(what, async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
+}
+
+async fn rows_read(handle: &PipelineHandle, rows: u64) {
+    until("rows are read", || handle.status().rows_in >= rows || handle.status().state.is_final()).await;
+}
+
+/// R15: the state of one number of partitions goes on with any other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipeline_goes_on_with_other_numbers_of_partitions() {
+    for from in [TUMBLE, HOP] {
+        let place = Place::new();
+        let engine = place.engine(1).await;
+        let handle = place.start(&engine.session(), from).await;
+        rows_read(&handle, 10_000).await;
+        engine.shutdown().await;
+        for parallelism in [2, 3, 8, 5] {
+            let engine = place.engine(parallelism).await;
+            let session = engine.session();
+            session.execute(&format!("SET parallelism = {parallelism}")).await.unwrap();
+            // The number is one of the stored settings: stopped and started again it is the session's.
+            session.execute("PAUSE PIPELINE s").await.unwrap();
+            session.execute("RESUME PIPELINE s").await.unwrap();
+            let handle = session.pipeline("s").unwrap();
+            rows_read(&handle, 10_000).await;
+            engine.shutdown().await;
+        }
+        let engine = place.engine(1).await;
+        patiently("the rest", engine.wait()).await.unwrap();
+        assert_eq!(place.published(), expected(from).await, "{from}");
+        assert_eq!(engine.pipelines()[0].state, PipelineState::Finished);
+        drop(engine);
+        // Finished is finished: nothing is written again.
+        let engine = place.engine(2).await;
+        patiently("nothing", engine.wait()).await.unwrap();
+        assert_eq!(engine.pipelines()[0].state, PipelineState::Finished);
+        assert_eq!(place.published(), expected(from).await, "{from}");
+    }
+}
+
+/// R6, within one process: the newer engine owns the folder, the older one writes nothing any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newer_engine_fences_the_older_one() {
+    let place = Place::new();
+    let older = place.engine(2).await;
+    let fenced = place.start(&older.session(), TUMBLE).await;
+    rows_read(&fenced, 20_000).await;
+    let newer = place.engine(2).await;
+    let error = patiently("the older one notices", fenced.wait()).await.unwrap_err();
+    assert!(error.is_fenced() && error.to_string().contains("fenced by generation 2"), "{error}");
+    let error = older.session().execute("CREATE VIEW v AS SELECT 1").await.unwrap_err();
+    assert!(error.is_fenced(), "{error}");
+    patiently("the rest", newer.wait()).await.unwrap();
+    assert_eq!(place.published(), expected(TUMBLE).await);
+}
+
+/// A command takes a checkpoint; what it holds can be looked at.
+#[tokio::test(flavor = "multi_thread")]
+async fn checkpoints_can_be_asked_for_and_looked_into() {
+    let place = Place::new();
+    let engine = place.engine_with(Settings { checkpoint_interval_ms: 3_600_000, ..quick() }).await;
+    let session = engine.session();
+    let handle = place.start(&session, TUMBLE).await;
+    rows_read(&handle, 5_000).await;
+    let number = handle.checkpoint().await.unwrap();
+    let listed = harness::rows(&session, "SHOW CHECKPOINTS FOR s").await.unwrap();
+    assert!(listed.iter().any(|row| row.starts_with(&format!("s|{number}|")) && row.ends_with("|command")), "{listed:?}");
+    let state = format!("SELECT sum(\"state_0_0_count(Int64(1))[count]\") FROM checkpoint_state('s', {number}, 'aggregate_1')");
+    let counted: u64 = harness::rows(&session, &state).await.unwrap()[0].parse().unwrap();
+    let positions = format!("SELECT source, lane, position, finished FROM checkpoint_positions('s', {number})");
+    let positions = harness::rows(&session, &positions).await.unwrap();
+    assert!(counted > 0 && positions.len() == 1 && positions[0].starts_with("bid|0|{\"row\":"), "{counted} {positions:?}");
+    let message = |sql: &str| {
+        let (session, sql) = (session.clone(), sql.to_owned());
+        async move { harness::rows(&session, &sql).await.unwrap_err().to_string() }
+    };
+    assert!(message("SELECT * FROM checkpoint_state('s', 99, 'aggregate_1')").await.contains("has no checkpoint 99 (hint: there are "));
+    let wrong = format!("SELECT * FROM checkpoint_state('s', {number}, 'sum')");
+    assert!(message(&wrong).await.contains("has no operator 'sum' (hint: there are aggregate_1)"));
+    assert!(message("SELECT * FROM checkpoint_positions('t', 1)").await.contains("there is no pipeline t"));
+    engine.shutdown().await;
+}
+
+/// Going back to an older checkpoint writes the rows after it again; the state is that of the checkpoint.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipeline_is_put_back_to_an_older_checkpoint() {
+    let place = Place::new();
+    let engine = place.engine_with(Settings { checkpoint_interval_ms: 3_600_000, checkpoint_keep: 100, ..quick() }).await;
+    let session = engine.session();
+    let handle = place.start(&session, TUMBLE).await;
+    rows_read(&handle, 30_000).await;
+    let number = handle.checkpoint().await.unwrap();
+    let published = place.published();
+    rows_read(&handle, 60_000).await;
+    handle.checkpoint().await.unwrap();
+    let error = session.execute("RESTORE PIPELINE s FROM CHECKPOINT 77").await.unwrap_err().to_string();
+    assert!(error.contains("no checkpoint 77"), "{error}");
+    let Some(Outcome::Done { message }) = session.execute(&format!("RESTORE PIPELINE s FROM CHECKPOINT {number}")).await.unwrap().pop()
+    else {
+        panic!("no message");
+    };
+    assert!(message.contains("rows after it are written again"), "{message}");
+    patiently("the rest", engine.wait()).await.unwrap();
+    let (all, expected) = (place.published(), expected(TUMBLE).await);
+    // Those of the first checkpoint once, those after it once or twice.
+    let times = |row: &String| all.iter().filter(|other| *other == row).count();
+    assert!(published.iter().all(|row| times(row) == 1), "rows before the checkpoint came again");
+    assert!(expected.iter().all(|row| (1..=2).contains(&times(row))) && all.len() > expected.len());
+}
+
+/// R13: state of another query is refused with what has changed, before anything is touched; the former definition goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_query_is_refused_with_what_has_changed() {
+    let place = Place::new();
+    let engine = place.engine(2).await;
+    let session = engine.session();
+    session.execute(&bids(", 'rate' = '200000'")).await.unwrap();
+    let view = |group: &str, size: u32| {
+        format!(
+            "CREATE OR REPLACE VIEW v AS SELECT window_start, {group} AS k, count(*) AS n FROM TUMBLE(bid, date_time, INTERVAL '{size} seconds') GROUP BY window_start, window_end, {group}"
+        )
+    };
+    session.execute(&view("auction", 10)).await.unwrap();
+    let path = place.sink();
+    let sink = format!("CREATE SINK s WITH ('connector' = 'file', 'path' = '{}', 'format' = 'csv') AS SELECT * FROM v", path.display());
+    session.execute(&sink).await.unwrap();
+    rows_read(&session.pipeline("s").unwrap(), 10_000).await;
+    session.execute("PAUSE PIPELINE s").await.unwrap();
+    for (group, size, change) in [
+        ("price % 7", 10, "state of aggregate_1 was key_0_"),
+        ("auction", 20, "the window of aggregate_1 was TUMBLE(10s), it now is TUMBLE(20s)"),
+    ] {
+        session.execute(&view(group, size)).await.unwrap();
+        let error = session.execute("RESUME PIPELINE s").await.unwrap_err().to_string();
+        assert!(error.contains("cannot go on from checkpoint") && error.contains(change), "{error}");
+    }
+    // What only changes rows before or after the state may change.
+    session.execute(&view("auction", 10).replace("FROM TUMBLE", ", sum(price) AS total FROM TUMBLE")).await.unwrap();
+    let error = session.execute("RESUME PIPELINE s").await.unwrap_err().to_string();
+    assert!(error.contains("state of aggregate_1 that was not computed"), "{error}");
+    session.execute(&view("auction", 10).replace("GROUP BY", "WHERE price > 5 GROUP BY")).await.unwrap();
+    session.execute("RESUME PIPELINE s").await.unwrap();
+    patiently("the rest", engine.wait()).await.unwrap();
+}
+
+/// R3, from outside: a damaged file of state is named with the way out, other pipelines run, and the way out works.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_checkpoint_is_named_and_can_be_left_behind() {
+    let place = Place::new();
+    let engine = place.engine_with(Settings { checkpoint_interval_ms: 3_600_000, checkpoint_keep: 100, ..quick() }).await;
+    let session = engine.session();
+    let handle = place.start(&session, TUMBLE).await;
+    rows_read(&handle, 20_000).await;
+    handle.checkpoint().await.unwrap();
+    let before = place.state_files();
+    session.execute("CREATE SINK other WITH ('connector' = 'blackhole') AS SELECT auction FROM bid").await.unwrap();
+    rows_read(&handle, 60_000).await;
+    engine.shutdown().await;
+    drop(engine);
+    let newer: Vec<_> = place.state_files().into_iter().filter(|file| !before.contains(file)).collect();
+    for file in &newer {
+        let bytes = std::fs::read(file).unwrap();
+        std::fs::write(file, &bytes[..bytes.len() / 2]).unwrap();
+    }
+    assert!(!newer.is_empty());
+    let engine = place.engine(2).await;
+    let session = engine.session();
+    let error = session.pipeline("s").unwrap().wait().await.unwrap_err().to_string();
+    let named = newer.iter().any(|file| error.contains(&*file.file_name().unwrap().to_string_lossy()));
+    assert!(named && error.contains("is damaged") && error.contains("hint"), "{error}");
+    patiently("the other one", session.pipeline("other").unwrap().wait()).await.unwrap();
+    let kept = harness::rows(&session, "SHOW CHECKPOINTS FOR s").await.unwrap();
+    let whole = kept.iter().find(|row| row.ends_with("|command")).unwrap().split('|').nth(1).unwrap().to_owned();
+    session.execute(&format!("RESTORE PIPELINE s FROM CHECKPOINT {whole}")).await.unwrap();
+    patiently("the rest", engine.wait()).await.unwrap();
+    let mut rows = place.published();
+    rows.dedup();
+    assert_eq!(rows, expected(TUMBLE).await);
+}
+
+/// What is dropped is gone; the name is free for something else, which does not find the old state.
+#[tokio::test(flavor = "multi_thread")]
+async fn dropped_definitions_do_not_come_back() {
+    let place = Place::new();
+    let engine = place.engine(2).await;
+    let session = engine.session();
+    let handle = place.start(&session, TUMBLE).await;
+    rows_read(&handle, 10_000).await;
+    session.execute("CREATE VIEW v AS SELECT auction FROM bid; DROP SINK s; DROP VIEW v").await.unwrap();
+    assert!(place.state_files().is_empty());
+    engine.shutdown().await;
+    drop(engine);
+    std::fs::remove_dir_all(place.sink()).unwrap();
+    let engine = place.engine(2).await;
+    let session = engine.session();
+    assert!(engine.pipelines().is_empty());
+    assert_eq!(harness::rows(&session, "SHOW TABLES").await.unwrap(), ["bid|nexmark"]);
+    assert_eq!(harness::rows(&session, "SHOW VIEWS").await.unwrap(), [""; 0]);
+    session.execute("DROP TABLE bid").await.unwrap();
+    place.start(&session, TUMBLE).await;
+    patiently("all of it", engine.wait()).await.unwrap();
+    assert_eq!(place.published(), expected(TUMBLE).await);
+}
+
+/// A script run again finds what it has made; another statement of the same name is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_that_is_run_again_goes_on_with_what_it_made() {
+    let place = Place::new();
+    let script = format!(
+        "{}; INSERT INTO out SELECT auction, price FROM bid; INSERT INTO out SELECT auction, price FROM bid",
+        bids(", 'rate' = '100000'").replace(
+            "CREATE TABLE bid",
+            "CREATE TABLE out (auction BIGINT, price BIGINT) WITH ('connector' = 'blackhole'); CREATE TABLE bid"
+        )
+    );
+    let engine = place.engine(2).await;
+    engine.session().resuming().execute(&script).await.unwrap();
+    engine.shutdown().await;
+    drop(engine);
+    let engine = place.engine(2).await;
+    let outcomes = engine.session().resuming().execute(&script).await.unwrap();
+    let names: Vec<String> =
+        outcomes.iter().filter_map(|outcome| if let Outcome::Pipeline(handle) = outcome { Some(handle.name()) } else { None }).collect();
+    assert_eq!(names, ["insert_into_out_1", "insert_into_out_2"]);
+    assert_eq!(engine.pipelines().len(), 2);
+    let other = engine.session().resuming().execute("CREATE TABLE bid (a BIGINT) WITH ('connector' = 'blackhole')").await.unwrap_err();
+    assert!(other.to_string().contains("bid exists already"), "{other}");
+    engine.shutdown().await;
+}
+
+/// What needs a data folder says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_data_folder_the_commands_say_what_is_missing() {
+    let engine = Engine::builder().settings(quick()).build().await.unwrap();
+    let session = engine.session();
+    session.execute(&bids("")).await.unwrap();
+    session.execute("CREATE SINK s WITH ('connector' = 'blackhole') AS SELECT auction FROM bid").await.unwrap();
+    for statement in ["PAUSE PIPELINE s", "RESUME PIPELINE s", "RESTORE PIPELINE s FROM CHECKPOINT 1", "SHOW CHECKPOINTS FOR s"] {
+        let error = session.execute(statement).await.unwrap_err().to_string();
+        assert!(error.contains("needs a data folder") && error.contains("--data DIR"), "{statement}: {error}");
+    }
+    let error = session.execute("CHECKPOINT PIPELINE t").await.unwrap_err().to_string();
+    assert!(error.contains("there is no pipeline t"), "{error}");
+}
