@@ -304,9 +304,9 @@ async fn a_view_shows_rows_that_no_checkpoint_has_yet_and_a_table_does_not() {
     assert_eq!(rows(&session, "SELECT count(*) FROM t").await, ["0"]);
     sink.checkpoint().await.unwrap();
     view.checkpoint().await.unwrap();
-    assert_eq!(rows(&session, "SELECT (SELECT count(*) FROM t), (SELECT count(*) FROM v)").await, ["10|10"]);
+    assert_eq!(rows(&session, "SELECT (SELECT count(*) FROM t) AS t, (SELECT count(*) FROM v) AS v").await, ["10|10"]);
     engine.shutdown().await;
-    assert_eq!(rows(&session, "SELECT (SELECT count(*) FROM t), (SELECT count(*) FROM v)").await, ["10|10"]);
+    assert_eq!(rows(&session, "SELECT (SELECT count(*) FROM t) AS t, (SELECT count(*) FROM v) AS v").await, ["10|10"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

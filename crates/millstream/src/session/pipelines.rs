@@ -201,7 +201,7 @@ pub(super) async fn start_stored(session: &Session, mut spec: PipelineSpec, id: 
     if let (Some(id), Some(data)) = (id, &engine.data) {
         spec.store = Some(Arc::new(data.pipeline(id, &spec.name, sql, spec.settings.checkpoint_keep)?));
     }
-    let handle = start(spec).await?;
+    let handle = Box::pin(start(spec)).await?;
     engine.pipelines.lock().add(handle.clone());
     Ok(handle)
 }

@@ -19,26 +19,27 @@ use crate::query::{Outcome, Query};
 /// Batches that wait for a slow reader of a query at most.
 const QUERY_BATCHES_MAX: usize = 16;
 
+/// Each statement's future is on the heap: one that held all of them would take too much of the stack.
 pub(super) async fn run(session: &Session, statement: &Statement, sql: &str) -> Result<Outcome> {
     match statement {
-        Statement::CreateTable(create) => tables::create_table(session, create, sql).await,
-        Statement::CreateView(create) if create.materialized => views::create_materialized_view(session, create, sql).await,
-        Statement::CreateView(create) => views::create_view(session, create, sql).await,
-        Statement::CreateSink(create) => pipelines::create_sink(session, create, sql).await,
-        Statement::Insert(insert) => pipelines::insert_into(session, insert, sql).await,
+        Statement::CreateTable(create) => Box::pin(tables::create_table(session, create, sql)).await,
+        Statement::CreateView(create) if create.materialized => Box::pin(views::create_materialized_view(session, create, sql)).await,
+        Statement::CreateView(create) => Box::pin(views::create_view(session, create, sql)).await,
+        Statement::CreateSink(create) => Box::pin(pipelines::create_sink(session, create, sql)).await,
+        Statement::Insert(insert) => Box::pin(pipelines::insert_into(session, insert, sql)).await,
         Statement::StatementSet(_) => Err(Error::user(
             "0A000",
             "STATEMENT SET is not supported yet (hint: write the INSERTs one after the other, each is a pipeline)",
         )),
-        Statement::Drop(drop) => objects::drop_object(session, drop).await,
+        Statement::Drop(drop) => Box::pin(objects::drop_object(session, drop)).await,
         Statement::Show(ShowKind::Checkpoints(pipeline)) => pipelines::show_checkpoints(session, pipeline.as_ref()).await,
         Statement::Show(show) => describe::show(session, show),
         Statement::Describe(name) => describe::describe(session, name),
         Statement::Set(set) => set_option(session, set),
         Statement::Reset(name) => reset(session, name.as_deref()),
         Statement::Explain(explain) => explain_statement(session, explain, sql).await,
-        Statement::Query(query) => select(session, query, sql).await,
-        Statement::Pipeline(command) => pipelines::command(session, command).await,
+        Statement::Query(query) => Box::pin(select(session, query, sql)).await,
+        Statement::Pipeline(command) => Box::pin(pipelines::command(session, command)).await,
         Statement::Flush => Err(Error::user(
             "0A000",
             "FLUSH is not supported yet (hint: INSERT INTO a stored table returns when its rows are there; CHECKPOINT PIPELINE p shows what p has put out)",
@@ -84,7 +85,7 @@ pub(super) async fn run_query(session: &Session, planner: Planner<'_>, planned: 
         Planned::Pipeline { plan, streams } => {
             let (sender, rows) = mpsc::channel(QUERY_BATCHES_MAX);
             let name = session.engine.inner.pipelines.lock().next_name("query");
-            let handle = start(pipelines::spec(session, planner, name, plan, streams, Output::Rows(sender))).await?;
+            let handle = Box::pin(start(pipelines::spec(session, planner, name, plan, streams, Output::Rows(sender)))).await?;
             Ok(Query::of_pipeline(schema, rows, handle))
         }
     }
