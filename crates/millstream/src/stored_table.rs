@@ -12,6 +12,9 @@
 //! A pipeline's rows come with their [`Origin`] (the pipeline and the checkpoint), which is written into the segment that holds
 //! them. So a publication that is repeated after a crash, by this process or another, finds that it has happened.
 //!
+//! Whoever opens a table of the data folder claims its log by a segment without rows: a process that is still alive and thinks the table
+//! is its own finds that out at its next write.
+//!
 //! All rows are held in memory too and read from there; the log is read once, when the table is opened, and every segment is checked
 //! then. A table whose log is damaged is there and says so whenever it is used.
 
@@ -41,10 +44,10 @@ use tokio::sync::{mpsc, oneshot};
 use crate::data_folder::new_nonce;
 use crate::error::{Error, Result};
 use crate::session::describe::sql_type;
-use origin::Origin;
+use origin::{Origin, SegmentNote};
 use provider::StoredTableProvider;
 use rows::Rows;
-use staging::Staging;
+use staging::{Staging, pause};
 use writer::{Append, Request, Writer};
 
 pub(crate) use sink::StoredTableSink;
@@ -60,6 +63,15 @@ pub(crate) struct Definition {
     pub(crate) sql: String,
     /// Rows written longer ago than this are dropped; `None`: never.
     pub(crate) retention: Option<Duration>,
+}
+
+/// Whether another process may have the table open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opening {
+    /// It was made just now.
+    New,
+    /// It was found in the data folder.
+    TakeOver,
 }
 
 /// A table whose rows are kept here.
@@ -94,10 +106,15 @@ impl StoredTable {
         definition: Definition,
         schema: Option<SchemaRef>,
         folder: Folder,
+        opening: Opening,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>> {
         let staging = Staging::folder(folder.sub("staged")?, Arc::clone(&clock));
-        let (log, segments, failed) = match read_log(folder.clone()).await {
+        let read = match opening {
+            Opening::New => read_log(folder.clone()).await,
+            Opening::TakeOver => claim_log(&folder, schema.as_ref(), clock.as_ref()).await,
+        };
+        let (log, segments, failed) = match read {
             Ok((log, segments)) => (Some(log), segments, None),
             Err(error) => {
                 let error = damaged(&definition.name, &folder, &error);
@@ -230,6 +247,24 @@ impl StoredTable {
 fn oldest_ms(retention: Option<Duration>, clock: &dyn Clock) -> i64 {
     let retention = retention.and_then(|retention| i64::try_from(retention.as_millis()).ok());
     retention.map_or(i64::MIN, |retention| clock.now().saturating_sub(retention))
+}
+
+/// Opens the log and appends a segment without rows. A process that had it before finds its next place taken and stops; what it
+/// wrote up to then is in.
+async fn claim_log(folder: &Folder, schema: Option<&SchemaRef>, clock: &dyn Clock) -> Result<(TableLog, Vec<LogSegment>), CheckpointError> {
+    for attempt in 0.. {
+        let (mut log, segments) = read_log(folder.clone()).await?;
+        let Some(schema) = segments.last().map(|segment| &segment.schema).or(schema) else { return Ok((log, segments)) };
+        let note = SegmentNote::new(clock.now(), Vec::new());
+        let noted = note.write_into(schema).map_err(|error| CheckpointError::bug(error.to_string()))?;
+        match log.append(&[RecordBatch::new_empty(noted)]).await {
+            Ok(_) => return Ok((log, segments)),
+            Err(CheckpointError::Fenced { .. }) => tracing::info!(%folder, "another process writes this table until now"),
+            Err(error) if error.is_transient() => pause(clock, attempt, "a stored table", &error).await,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(CheckpointError::bug("a retry ended"))
 }
 
 async fn read_log(folder: Folder) -> Result<(TableLog, Vec<LogSegment>), CheckpointError> {

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::PipelineHandle;
 use crate::query::Outcome;
 use crate::settings::Settings;
-use crate::stored_table::{Definition, StoredTable};
+use crate::stored_table::{Definition, Opening, StoredTable};
 
 impl Session {
     /// Stores a definition before it takes effect; its id. `None` without a data folder.
@@ -46,7 +46,10 @@ impl Session {
     pub(super) async fn open_table(&self, id: Option<u64>, definition: Definition, schema: Option<SchemaRef>) -> Result<Arc<StoredTable>> {
         let engine = &self.engine.inner;
         match (&engine.data, id, schema) {
-            (Some(data), Some(id), schema) => StoredTable::open(definition, schema, data.table(id)?, Arc::clone(&engine.clock)).await,
+            (Some(data), Some(id), schema) => {
+                let opening = if self.replaying.is_some() { Opening::TakeOver } else { Opening::New };
+                StoredTable::open(definition, schema, data.table(id)?, opening, Arc::clone(&engine.clock)).await
+            }
             (_, _, Some(schema)) => Ok(StoredTable::in_memory(definition, schema, Arc::clone(&engine.clock))),
             _ => Err(Error::internal(format!("table {} has no columns", definition.name))),
         }

@@ -16,7 +16,7 @@ fn definition(retention: Option<Duration>) -> Definition {
 }
 
 async fn open(folder: &Folder) -> Arc<StoredTable> {
-    StoredTable::open(definition(None), Some(sink_schema()), folder.clone(), clock()).await.unwrap()
+    StoredTable::open(definition(None), Some(sink_schema()), folder.clone(), Opening::New, clock()).await.unwrap()
 }
 
 fn clock() -> Arc<dyn Clock> {
@@ -191,7 +191,8 @@ impl Clock for SetClock {
 async fn rows_older_than_the_retention_are_gone_and_stay_published() {
     let (folder, clock) = (Folder::memory(), Arc::new(SetClock::default()));
     let shared: Arc<dyn Clock> = clock.clone();
-    let open = || StoredTable::open(definition(Some(Duration::from_millis(100))), Some(sink_schema()), folder.clone(), Arc::clone(&shared));
+    let kept = Some(Duration::from_millis(100));
+    let open = || StoredTable::open(definition(kept), Some(sink_schema()), folder.clone(), Opening::New, Arc::clone(&shared));
     let at = |ms| clock.0.store(ms, std::sync::atomic::Ordering::SeqCst);
     let table = open().await.unwrap();
     let mut sink = table.sink("v", "7", true);
@@ -228,6 +229,27 @@ async fn many_small_inserts_are_few_batches() {
     }
     assert_eq!(table.snapshot().unwrap().len(), 1);
     assert_eq!(ids(&table), (0..500).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn whoever_opens_a_table_last_has_it() {
+    for (folder, _place) in backs() {
+        let older = open(&folder).await;
+        older.insert(&[sink_rows(0, 2)]).await.unwrap();
+        let mut sink = older.sink("p", "7", false);
+        sink.write(&[sink_rows(2, 3)]).await.unwrap();
+        let sealed = sink.seal(1).await.unwrap();
+        let take_over = || StoredTable::open(definition(None), None, folder.clone(), Opening::TakeOver, clock());
+        let newer = take_over().await.unwrap();
+        assert_eq!(ids(&newer), [0, 1]);
+        newer.sink("p", "7", false).publish(&sealed).await.unwrap();
+        assert!(sink.publish(&sealed).await.is_err());
+        let error = older.insert(&[sink_rows(8, 9)]).await.unwrap_err();
+        assert!(error.is_fenced(), "{error}");
+        newer.insert(&[sink_rows(3, 4)]).await.unwrap();
+        assert_eq!(ids(&newer), [0, 1, 2, 3]);
+        assert_eq!(ids(take_over().await.unwrap().as_ref()), [0, 1, 2, 3]);
+    }
 }
 
 #[tokio::test]

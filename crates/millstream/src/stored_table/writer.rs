@@ -113,6 +113,10 @@ impl Writer {
         let note = SegmentNote::new(self.clock.now(), origins);
         let sequence = match self.log_segment(&note, &batches).await {
             Ok(sequence) => sequence,
+            Err(error) if error.is_fenced() => {
+                self.rows.write().fail(error.clone());
+                return Err(error);
+            }
             Err(error) => {
                 // Whether the rows are in the log is not known: only opening it again can tell.
                 let error = Error::outside(format!("table {} cannot be written any more: {error} (hint: restart)", self.name));
