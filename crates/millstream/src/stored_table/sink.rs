@@ -61,6 +61,10 @@ impl Sink for StoredTableSink {
     }
 
     async fn write(&mut self, batches: &[RecordBatch]) -> Result<()> {
+        let failure = self.table.rows.read().failure();
+        if let Some(error) = failure {
+            return Err(outside(error));
+        }
         let batches = self.table.conform(batches).map_err(outside)?;
         if self.view {
             self.table.rows.write().show(&batches);
