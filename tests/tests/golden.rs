@@ -124,7 +124,7 @@ const WRONG: &[(&str, &[&str])] = &[
             "CREATE TABLE t (a BIGINT) WITH ('connector' = 'datagen', 'rows_per_secnd' = '3')",
             "CREATE TABLE t (a BIGINT) WITH ('connector' = 'datagen', 'rate' = 'fast')",
             "CREATE TABLE t (a BIGINT, a BIGINT) WITH ('connector' = 'datagen')",
-            "CREATE TABLE t (a BIGINT)",
+            "CREATE TABLE t (a TIMESTAMP(3), WATERMARK FOR a)",
             "DROP TABLE nothing",
         ],
     ),

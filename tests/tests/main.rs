@@ -16,4 +16,5 @@ mod layering;
 mod oracle;
 mod pipelines;
 mod re_execution;
+mod stored_tables;
 mod suites;

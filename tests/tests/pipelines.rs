@@ -11,7 +11,10 @@ use datafusion::common::exec_err;
 use datafusion::logical_expr::{ColumnarValue, Volatility, create_udf};
 use millstream::{Engine, Outcome, PipelineHandle, PipelineState, Session, Settings};
 use millstream_connectors::source::{Boundedness, Lane, LaneId, Position, Read, Replay, Source};
-use millstream_connectors::{ChannelSender, channel_source};
+use millstream_connectors::{
+    ChannelSender, Connector, ConnectorError, Delivery, MemoryOutput, MemorySink, Options, Role, Sealed, Sink, channel_source,
+    options::OptionSpecs,
+};
 use millstream_testkit::{ManualClock, TestData};
 
 use crate::harness;
@@ -169,6 +172,90 @@ async fn a_second_failure_at_the_same_place_stops_and_says_why() {
     assert_eq!(status.restarts, 1);
     let shown = harness::rows(&session, "SHOW PIPELINES").await.unwrap();
     assert!(shown.len() == 1 && shown[0].contains("failed"), "{shown:?}");
+}
+
+/// The connector `flaky`: rows into a `MemoryOutput`, whose publication fails the second time.
+#[derive(Debug, Default)]
+struct Flaky {
+    output: MemoryOutput,
+    publications: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+struct FlakySink {
+    inner: MemorySink,
+    publications: Arc<AtomicU64>,
+}
+
+impl Connector for Flaky {
+    fn name(&self) -> &str {
+        "flaky"
+    }
+
+    fn about(&self) -> &str {
+        "a sink that fails once"
+    }
+
+    fn role(&self) -> Role {
+        Role::Sink
+    }
+
+    fn options(&self) -> OptionSpecs {
+        &[]
+    }
+
+    fn sink(&self, _: Options, _: SchemaRef, _: Arc<dyn millstream::Clock>) -> millstream_connectors::Result<Box<dyn Sink>> {
+        Ok(Box::new(FlakySink { inner: self.output.sink(), publications: Arc::clone(&self.publications) }))
+    }
+}
+
+#[async_trait]
+impl Sink for FlakySink {
+    fn delivery(&self) -> Delivery {
+        Delivery::Transactional
+    }
+
+    async fn write(&mut self, batches: &[RecordBatch]) -> millstream_connectors::Result<()> {
+        self.inner.write(batches).await
+    }
+
+    async fn seal(&mut self, checkpoint: u64) -> millstream_connectors::Result<Sealed> {
+        self.inner.seal(checkpoint).await
+    }
+
+    async fn publish(&mut self, sealed: &Sealed) -> millstream_connectors::Result<()> {
+        if self.publications.fetch_add(1, Ordering::SeqCst) == 1 {
+            return Err(ConnectorError::io("publishing", std::io::Error::other("the other side hung up")));
+        }
+        self.inner.publish(sealed).await
+    }
+
+    async fn discard(&mut self) -> millstream_connectors::Result<()> {
+        self.inner.discard().await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publication_that_fails_is_made_up_for() {
+    let data = Arc::new(TestData::new());
+    let rows: Vec<(i64, i64)> = (0..300).map(|row| (row, row * 100)).collect();
+    data.put("input", schema(), vec![rows.chunks(10).map(batch).collect()]);
+    for folder in [None, Some(tempfile::tempdir().unwrap())] {
+        let flaky = Arc::new(Flaky::default());
+        let (source, sink): (Arc<dyn Connector>, Arc<dyn Connector>) = (data.clone(), flaky.clone());
+        let settings = Settings { epoch_rows_max: 10, batch_rows: 10, checkpoint_rows: 10, ..eager() };
+        let engine = Engine::builder().with_connector(source).with_connector(sink).settings(settings);
+        let engine = match &folder {
+            Some(folder) => engine.data(folder.path().display().to_string()),
+            None => engine,
+        };
+        let session = engine.build().await.unwrap().session();
+        session.execute(&declare("input", "")).await.unwrap();
+        let handle = pipeline(&session, "CREATE SINK s WITH ('connector' = 'flaky') AS SELECT k FROM input").await;
+        harness::patiently("the pipeline", handle.wait()).await.unwrap();
+        assert_eq!(handle.status().restarts, 1);
+        assert_eq!(flaky.output.rows(), 300);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

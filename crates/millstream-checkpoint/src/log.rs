@@ -7,8 +7,9 @@
 //!     SHA-256 of all before                32 bytes
 //! ```
 //!
-//! Sequences count from 1 without gaps. There is one writer: the owner of the catalog. Segments are not merged yet; a table of many
-//! small inserts is read slowly.
+//! Sequences count from 1 without gaps, up to those that were retired: `retired-<n>` is created before the segments up to `n` are
+//! deleted, so a segment that is missing without it is noticed. There is one writer: the owner of the catalog. Segments are not merged
+//! yet; a table of many small inserts is read slowly.
 
 use std::io::Cursor;
 
@@ -45,6 +46,8 @@ pub struct TableLog {
     /// Differs for each writer, so that a lost answer can be told from another writer's segment.
     writer: u128,
     next: u64,
+    /// Segments up to this one are not there any more.
+    retired: u64,
     /// What was tried under `next` without learning whether it happened.
     pending: Option<Bytes>,
 }
@@ -57,8 +60,10 @@ impl TableLog {
     pub async fn open(folder: Folder, writer: u128) -> Result<Self> {
         folder.remove_leftovers().await?;
         folder.settle().await?;
-        let mut log = Self { folder, writer, next: 1, pending: None };
-        log.next = log.sequences().await?.last().map_or(1, |last| last + 1);
+        let mut log = Self { folder, writer, next: 1, retired: 0, pending: None };
+        let names = log.folder.list().await?;
+        log.retired = names.iter().filter_map(|name| retired_of(name)).max().unwrap_or(0);
+        log.next = log.sequences().await?.last().copied().unwrap_or(log.retired) + 1;
         Ok(log)
     }
 
@@ -71,8 +76,9 @@ impl TableLog {
     ///
     /// Errors: [`CheckpointError::Missing`] naming the first segment that has gone.
     pub async fn sequences(&self) -> Result<Vec<u64>> {
-        let sequences: Vec<u64> = self.folder.list().await?.iter().filter_map(|name| sequence_of(name)).collect();
-        match first_gap(&sequences) {
+        let names = self.folder.list().await?;
+        let sequences: Vec<u64> = names.iter().filter_map(|name| sequence_of(name)).filter(|there| *there > self.retired).collect();
+        match first_gap(self.retired + 1, &sequences) {
             None => Ok(sequences),
             Some(gap) => Err(CheckpointError::Missing { file: file(gap), detail: "segments after it are there".to_owned() }),
         }
@@ -104,6 +110,24 @@ impl TableLog {
         Ok(self.next - 1)
     }
 
+    /// Removes the segments up to `sequence`, but never the newest. Nothing needs to be done after a failure: the next call, or the next
+    /// opening, takes up what was left.
+    pub async fn retire(&mut self, sequence: u64) -> Result<()> {
+        let sequence = sequence.min(self.next.saturating_sub(2));
+        if sequence <= self.retired {
+            return Ok(());
+        }
+        self.folder.create(&retired(sequence), Bytes::new()).await?;
+        self.retired = sequence;
+        for name in self.folder.list().await? {
+            let gone = sequence_of(&name).is_some_and(|there| there <= sequence) || retired_of(&name).is_some_and(|there| there < sequence);
+            if gone {
+                self.folder.delete(&name).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// One segment.
     ///
     /// Errors: [`CheckpointError::Missing`], [`CheckpointError::Damaged`] with both hashes.
@@ -128,14 +152,22 @@ fn file(sequence: u64) -> String {
     format!("{sequence:020}.arrow")
 }
 
+fn retired(sequence: u64) -> String {
+    format!("retired-{sequence:020}")
+}
+
+fn retired_of(name: &str) -> Option<u64> {
+    name.strip_prefix("retired-")?.parse().ok()
+}
+
 fn sequence_of(name: &str) -> Option<u64> {
     let sequence = name.strip_suffix(".arrow")?.parse().ok()?;
     (file(sequence) == name && sequence > 0).then_some(sequence)
 }
 
-/// The first sequence from 1 on that is missing below the highest, in ascending sequences.
-fn first_gap(sequences: &[u64]) -> Option<u64> {
-    (1..).zip(sequences).find(|(expected, found)| expected != *found).map(|(expected, _)| expected)
+/// The first sequence from `first` on that is missing below the highest, in ascending sequences.
+fn first_gap(first: u64, sequences: &[u64]) -> Option<u64> {
+    (first..).zip(sequences).find(|(expected, found)| expected != *found).map(|(expected, _)| expected)
 }
 
 fn encode(batches: &[RecordBatch], sequence: u64, writer: u128) -> Result<Bytes> {
@@ -239,7 +271,29 @@ mod tests {
         folder.delete(&file(2)).await.unwrap();
         let error = TableLog::open(folder, 8).await.unwrap_err();
         assert!(matches!(&error, CheckpointError::Missing { file: name, .. } if *name == file(2)), "{error}");
-        assert_eq!((first_gap(&[]), first_gap(&[1, 2]), first_gap(&[2])), (None, None, Some(1)));
+        assert_eq!((first_gap(1, &[]), first_gap(1, &[1, 2]), first_gap(1, &[2])), (None, None, Some(1)));
+    }
+
+    #[tokio::test]
+    async fn retired_segments_are_no_gap_and_the_newest_stays() {
+        let folder = Folder::memory();
+        let mut log = TableLog::open(folder.clone(), 7).await.unwrap();
+        log.retire(5).await.unwrap();
+        for value in 0..4 {
+            log.append(&[batch(&[value])]).await.unwrap();
+        }
+        log.retire(2).await.unwrap();
+        assert_eq!(log.sequences().await.unwrap(), [3, 4]);
+        log.retire(4).await.unwrap();
+        assert_eq!(folder.list().await.unwrap(), [file(4), retired(3)]);
+        let mut again = TableLog::open(folder.clone(), 8).await.unwrap();
+        assert_eq!((again.next_sequence(), again.sequences().await.unwrap()), (5, vec![4]));
+        assert_eq!(again.append(&[batch(&[9])]).await.unwrap(), 5);
+        // A crash between the marker and the deletions.
+        folder.create(&retired(4), Bytes::new()).await.unwrap();
+        assert_eq!(TableLog::open(folder.clone(), 9).await.unwrap().sequences().await.unwrap(), [5]);
+        folder.delete(&file(5)).await.unwrap();
+        assert_eq!(TableLog::open(folder, 9).await.unwrap().next_sequence(), 5);
     }
 
     #[test]

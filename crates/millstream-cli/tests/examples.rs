@@ -194,6 +194,11 @@ fn documentation_of_tables() {
 }
 
 #[test]
+fn documentation_of_stored_tables() {
+    check_page("docs/sql/stored_tables.md");
+}
+
+#[test]
 fn documentation_of_windows() {
     check_page("docs/sql/windows.md");
 }

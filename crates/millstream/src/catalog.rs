@@ -1,4 +1,4 @@
-//! What exists: streams, views and tables of the program, by name.
+//! What exists: streams, stored tables, views and tables of the program, by name.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use millstream_time::Clock;
 use crate::error::{Error, Result};
 use crate::input::BadRows;
 use crate::session::describe::sql_type;
+use crate::stored_table::StoredTable;
 
 /// A stream: a table with a connector.
 #[derive(Clone, Debug)]
@@ -34,6 +35,32 @@ pub(crate) struct Stream {
     pub(crate) time: TimeOptions,
     /// `WATERMARK FOR` over the physical columns.
     pub(crate) watermark: Option<WatermarkDefinition>,
+}
+
+/// The columns of a table without a connector.
+pub(crate) fn stored_columns(create: &CreateTable, name: &str) -> Result<SchemaRef> {
+    let needs = |what: &str| {
+        let hint = format!("WITH ('connector' = '…') makes {name} a stream; a query or a view over {name} can compute columns");
+        Err(Error::user("0A000", format!("stored table {name} cannot have {what} (hint: {hint})")))
+    };
+    if create.watermark.is_some() {
+        return needs("a WATERMARK");
+    }
+    let mut fields: Vec<Field> = Vec::new();
+    for column in &create.columns {
+        let column_name = identifier_text(&column.name);
+        let field = match &column.kind {
+            ColumnKind::Physical { data_type } => Field::new(column_name, arrow_type(data_type)?, !column.not_null),
+            ColumnKind::Computed { .. } => return needs("computed columns"),
+            ColumnKind::ProcessingTime => return needs("PROCTIME() columns"),
+            _ => return needs("METADATA columns"),
+        };
+        if fields.iter().any(|other| other.name() == field.name()) {
+            return Err(Error::user("42701", format!("column {} is declared twice", field.name())));
+        }
+        fields.push(field);
+    }
+    Ok(Arc::new(Schema::new(fields)))
 }
 
 /// Where a column's values come from.
@@ -267,6 +294,9 @@ pub(crate) enum Object {
     View {
         sql: String,
     },
+    /// A table without a connector.
+    Stored(Arc<StoredTable>),
+    MaterializedView(Arc<StoredTable>),
     /// A `TableProvider` of the program.
     Table,
 }
@@ -277,7 +307,8 @@ impl Object {
         match self {
             Self::Stream(_) => "stream",
             Self::View { .. } => "view",
-            Self::Table => "table",
+            Self::Stored(_) | Self::Table => "table",
+            Self::MaterializedView(_) => "materialized view",
         }
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! catalog/…          definitions in the order they were made, as SQL, by id (a chain of entries: whoever wrote last owns the folder)
 //! pipelines/<id>/…   checkpoints of one pipeline (see checkpoint.rs)
+//! tables/<id>/…      rows of a stored table or a materialized view (see stored_table.rs)
 //! ```
 //!
 //! Folders are named by id, never by name: what is dropped and created again does not find old state.
@@ -32,7 +33,17 @@ const CATALOG_ENTRIES_KEPT: u64 = 5;
 pub(crate) enum ObjectKind {
     Table,
     View,
+    /// Rows and the pipeline that makes them, under one id.
+    #[serde(rename = "materialized_view")]
+    MaterializedView,
     Pipeline,
+}
+
+impl ObjectKind {
+    /// True if it runs.
+    pub(crate) fn is_pipeline(self) -> bool {
+        matches!(self, Self::Pipeline | Self::MaterializedView)
+    }
 }
 
 impl fmt::Display for ObjectKind {
@@ -40,6 +51,7 @@ impl fmt::Display for ObjectKind {
         f.write_str(match self {
             Self::Table => "table",
             Self::View => "view",
+            Self::MaterializedView => "materialized view",
             Self::Pipeline => "pipeline",
         })
     }
@@ -139,6 +151,11 @@ impl DataFolder {
         self.catalog.read().objects.iter().find(|object| object.kind == kind && object.name == name).cloned()
     }
 
+    /// What runs under this name.
+    pub(crate) fn find_pipeline(&self, name: &str) -> Option<StoredObject> {
+        self.catalog.read().objects.iter().find(|object| object.kind.is_pipeline() && object.name == name).cloned()
+    }
+
     /// Stores a definition; durable on return. Its id.
     pub(crate) async fn add(&self, kind: ObjectKind, name: &str, sql: &str, settings: serde_json::Value) -> Result<u64> {
         self.change(|catalog| catalog.with(kind, name, sql, settings)).await
@@ -148,8 +165,13 @@ impl DataFolder {
     pub(crate) async fn remove(&self, kind: ObjectKind, name: &str) -> Result<()> {
         let Some(object) = self.find(kind, name) else { return Ok(()) };
         self.change(|catalog| (catalog.without(kind, name), ())).await?;
-        if kind == ObjectKind::Pipeline {
-            let folder = self.folder.sub(&format!("pipelines/{}", object.id))?;
+        self.delete_files(&object).await
+    }
+
+    /// Deletes what belongs to an object that is in the catalog no more.
+    pub(crate) async fn delete_files(&self, object: &StoredObject) -> Result<()> {
+        for place in ["pipelines", "tables"] {
+            let folder = self.folder.sub(&format!("{place}/{}", object.id))?;
             for file in folder.list_all().await? {
                 folder.delete(&file).await?;
             }
@@ -161,7 +183,7 @@ impl DataFolder {
     pub(crate) async fn pause(&self, name: &str, paused: bool) -> Result<()> {
         self.change(|catalog| {
             let mut next = catalog.clone();
-            let pipeline = next.objects.iter_mut().find(|object| object.kind == ObjectKind::Pipeline && object.name == name);
+            let pipeline = next.objects.iter_mut().find(|object| object.kind.is_pipeline() && object.name == name);
             pipeline.into_iter().for_each(|object| object.paused = paused);
             (next, ())
         })
@@ -171,6 +193,11 @@ impl DataFolder {
     /// The checkpoints of the pipeline with this id.
     pub(crate) fn pipeline(&self, id: u64, name: &str, sql: &str, keep: usize) -> Result<PipelineStore> {
         PipelineStore::new(self.folder.sub(&format!("pipelines/{id}"))?, id, name, sql, keep, Arc::clone(&self.clock))
+    }
+
+    /// The rows of the table with this id.
+    pub(crate) fn table(&self, id: u64) -> Result<Folder> {
+        Ok(self.folder.sub(&format!("tables/{id}"))?)
     }
 
     async fn change<T>(&self, change: impl FnOnce(&StoredCatalog) -> (StoredCatalog, T)) -> Result<T> {

@@ -38,6 +38,8 @@ pub(crate) struct EngineInner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,
     pub(crate) pipelines: Mutex<Pipelines>,
+    /// Held while an object is made or dropped: of two sessions that make the same one, the second finds it.
+    pub(crate) definitions: tokio::sync::Mutex<()>,
     /// Where everything is remembered; `None`: nowhere.
     pub(crate) data: Option<DataFolder>,
     pub(crate) memory: Arc<MemoryBudget>,
@@ -194,6 +196,7 @@ impl EngineBuilder {
             clock,
             settings: self.settings,
             pipelines: Mutex::new(Pipelines::default()),
+            definitions: tokio::sync::Mutex::default(),
             data,
             memory: MemoryBudget::new(self.memory_limit),
         };

@@ -91,8 +91,19 @@ impl Error {
         SqlError::from_datafusion(error, sql, tables).into()
     }
 
+    /// One of our own that came through DataFusion.
+    pub(crate) fn within(error: &DataFusionError) -> Option<Self> {
+        match error.find_root() {
+            DataFusionError::External(own) => own.downcast_ref::<Self>().cloned(),
+            _ => None,
+        }
+    }
+
     /// An error of running a query.
     pub(crate) fn running(error: &DataFusionError) -> Self {
+        if let Some(own) = Self::within(error) {
+            return own;
+        }
         let (kind, sqlstate) = match error.find_root() {
             DataFusionError::ArrowError(arrow, _) => match arrow.as_ref() {
                 datafusion::arrow::error::ArrowError::DivideByZero => (ErrorKind::Data, "22012"),

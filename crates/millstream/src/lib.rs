@@ -19,7 +19,7 @@
 //! settings; a [`Query`] gives the rows of one SELECT as they come; an INSERT runs on as a pipeline with a [`PipelineHandle`].
 //!
 //! How to read the code: `engine` and `session` (the API), `catalog` (what exists), `planning` (SQL to pipeline), `input` (lanes
-//! in, epochs out), `pipeline` (the crank).
+//! in, epochs out), `pipeline` (the crank), `stored_table` (rows that are kept).
 
 mod catalog;
 mod checkpoint;
@@ -35,6 +35,7 @@ mod planning;
 mod query;
 mod session;
 mod settings;
+mod stored_table;
 
 pub use checkpoint::CheckpointFigures;
 pub use crash_point::CRASH_POINTS;

@@ -54,6 +54,9 @@ impl<'a> Planner<'a> {
 
     /// Puts DataFusion's errors into the words of SQL.
     pub(crate) fn error(&self, error: &DataFusionError) -> Error {
+        if let Some(own) = Error::within(error) {
+            return own;
+        }
         Error::planning(error, self.sql, &self.engine.inner.catalog.read().names())
     }
 

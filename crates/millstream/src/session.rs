@@ -2,8 +2,11 @@
 
 pub(crate) mod describe;
 mod durable;
+mod objects;
 mod pipelines;
 mod run_statement;
+mod tables;
+mod views;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //!
 //! | flow | rows |
 //! |---|---|
-//! | [`Flow::Bounded`] | all there when asked: VALUES, tables of a program |
+//! | [`Flow::Bounded`] | all there when asked: VALUES, stored tables, tables of a program |
 //! | [`Flow::Append`] | come epoch by epoch |
 //! | [`Flow::Closed`] | come window by window, each window whole |
 //! | [`Flow::AtEnd`] | come once, at the end of a bounded input |

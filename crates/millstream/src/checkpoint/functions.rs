@@ -13,7 +13,6 @@ use datafusion::logical_expr::Expr;
 use millstream_time::Watermark;
 
 use super::PipelineStore;
-use crate::data_folder::ObjectKind;
 use crate::engine::EngineInner;
 use crate::error::Error;
 
@@ -51,7 +50,7 @@ impl LookInside {
         let Some(data) = &engine.data else {
             return Err(Error::user("55000", "checkpoints are kept in a data folder (hint: start millstream with --data DIR)"));
         };
-        match data.find(ObjectKind::Pipeline, pipeline) {
+        match data.find_pipeline(pipeline) {
             Some(object) => data.pipeline(object.id, &object.name, &object.sql, 1),
             None => Err(Error::user("42704", format!("there is no pipeline {pipeline} (hint: SHOW PIPELINES lists them)"))),
         }

@@ -56,6 +56,7 @@ pub(super) struct Checkpoints {
     schedule: Schedule,
     store: Option<Arc<PipelineStore>>,
     on_its_way: Option<OnItsWay>,
+    unpublished: Option<ToPublish>,
     finishing: Option<JoinHandle<()>>,
     merging: Option<JoinHandle<()>>,
     sealed_at: Duration,
@@ -93,6 +94,7 @@ impl Checkpoints {
             schedule,
             store,
             on_its_way: None,
+            unpublished: None,
             finishing: None,
             merging: None,
             sealed_at: now,
@@ -223,6 +225,19 @@ impl Checkpoints {
     /// The checkpoint on its way, if any, to its end.
     pub(super) async fn drain(&mut self) -> Option<Result<ToPublish>> {
         if self.on_its_way.is_none() { None } else { Some(self.written().await) }
+    }
+
+    /// Its rows could not be shown. Nothing may go on before they are: the next checkpoint does not contain them.
+    pub(super) fn keep_unpublished(&mut self, done: ToPublish) {
+        self.unpublished = Some(done);
+    }
+
+    /// A checkpoint that exists and whose rows are not shown: one that failed to be, or the one on its way, to its end.
+    pub(super) async fn left_unpublished(&mut self) -> Option<Result<ToPublish>> {
+        match self.unpublished.take() {
+            Some(done) => Some(Ok(done)),
+            None => self.drain().await,
+        }
     }
 
     /// Its rows are shown: marks it, retires old ones, and tells who waits.

@@ -166,7 +166,10 @@ impl Crank<'_> {
     /// Shows the rows of a checkpoint that exists.
     async fn publish(&mut self, done: ToPublish) -> Result<()> {
         if let Some(sealed) = &done.sealed {
-            self.output.publish(sealed).await?;
+            if let Err(error) = self.output.publish(sealed).await {
+                self.checkpoints.keep_unpublished(done);
+                return Err(error);
+            }
             crash_point::reach("after-publish");
         }
         self.shared.status.lock().last_checkpoint = done.written.clone().map(|written| written.figures);

@@ -219,7 +219,7 @@ async fn supervise(
         };
         drop(crank);
         // What was sealed before the failure is whole: it becomes a checkpoint, unless that is what failed.
-        if let Some(done) = checkpoints.drain().await {
+        if let Some(done) = checkpoints.left_unpublished().await {
             let done = done?;
             if let Some(sealed) = &done.sealed {
                 spec.output.publish(sealed).await?;

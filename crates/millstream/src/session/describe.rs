@@ -14,12 +14,16 @@ pub(super) fn show(session: &Session, show: &ShowKind) -> Result<Outcome> {
     let catalog = session.engine.inner.catalog.read();
     match show {
         ShowKind::Tables => {
-            let tables = catalog.iter().filter(|(_, object)| !matches!(object, Object::View { .. }));
+            let tables = catalog.iter().filter(|(_, object)| !matches!(object, Object::View { .. } | Object::MaterializedView(_)));
             rows_of(&["table", "connector"], tables.map(|(name, object)| vec![Some(name.clone()), connector(object)]).collect())
         }
         ShowKind::Views => {
-            let views = catalog.iter().filter(|(_, object)| matches!(object, Object::View { .. }));
-            rows_of(&["view"], views.map(|(name, _)| vec![Some(name.clone())]).collect())
+            let views = catalog.iter().filter_map(|(name, object)| match object {
+                Object::View { .. } => Some(vec![Some(name.clone()), Some("view".to_owned())]),
+                Object::MaterializedView(_) => Some(vec![Some(name.clone()), Some("materialized".to_owned())]),
+                _ => None,
+            });
+            rows_of(&["view", "kind"], views.collect())
         }
         ShowKind::Pipelines | ShowKind::Sinks => {
             let rows = session.engine.pipelines().into_iter().map(|status| {
@@ -52,6 +56,7 @@ pub(super) fn show(session: &Session, show: &ShowKind) -> Result<Outcome> {
             let sql = match catalog.get(&name) {
                 Some(Object::Stream(stream)) => stream.sql.clone(),
                 Some(Object::View { sql }) => sql.clone(),
+                Some(Object::Stored(table) | Object::MaterializedView(table)) => table.definition.sql.clone(),
                 Some(Object::Table) => return Err(Error::user("42809", format!("{name} was registered by the program, not by SQL"))),
                 None => return Err(Error::user("42P01", format!("there is no table or view {name}"))),
             };

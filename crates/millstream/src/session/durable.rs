@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::SchemaRef;
 use parking_lot::Mutex;
 
 use super::{Session, run_statement};
@@ -12,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::PipelineHandle;
 use crate::query::Outcome;
 use crate::settings::Settings;
+use crate::stored_table::{Definition, Opening, StoredTable};
 
 impl Session {
     /// Stores a definition before it takes effect; its id. `None` without a data folder.
@@ -22,6 +24,35 @@ impl Session {
         let Some(data) = &self.engine.inner.data else { return Ok(None) };
         let settings = serde_json::to_value(self.settings()).map_err(|error| Error::internal(error.to_string()))?;
         Ok(Some(data.add(kind, name, sql, settings).await?))
+    }
+
+    /// The definition that a new one of this kind and name takes the place of; its files are to be deleted afterwards.
+    pub(super) fn replaced(&self, kind: ObjectKind, name: &str) -> Option<StoredObject> {
+        if self.replaying.is_some() {
+            return None;
+        }
+        self.engine.inner.data.as_ref()?.find(kind, name)
+    }
+
+    /// Deletes the files of a definition that was replaced.
+    pub(super) async fn delete_replaced(&self, replaced: Option<StoredObject>) -> Result<()> {
+        match (&self.engine.inner.data, replaced) {
+            (Some(data), Some(object)) => data.delete_files(&object).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens the table with this id; without a data folder its rows live in memory.
+    pub(super) async fn open_table(&self, id: Option<u64>, definition: Definition, schema: Option<SchemaRef>) -> Result<Arc<StoredTable>> {
+        let engine = &self.engine.inner;
+        match (&engine.data, id, schema) {
+            (Some(data), Some(id), schema) => {
+                let opening = if self.replaying.is_some() { Opening::TakeOver } else { Opening::New };
+                StoredTable::open(definition, schema, data.table(id)?, opening, Arc::clone(&engine.clock)).await
+            }
+            (_, _, Some(schema)) => Ok(StoredTable::in_memory(definition, schema, Arc::clone(&engine.clock))),
+            _ => Err(Error::internal(format!("table {} has no columns", definition.name))),
+        }
     }
 
     /// Removes a definition and what belongs to it.
@@ -89,14 +120,15 @@ pub(crate) async fn replay_all(engine: &Engine, objects: Vec<StoredObject>) -> R
         let (kind, name) = (object.kind, object.name.clone());
         let paused = object.paused;
         let pipeline = |error| PipelineHandle::ended(&name, error);
-        if paused {
+        // A materialized view is there while its pipeline is paused.
+        if paused && kind == ObjectKind::Pipeline {
             engine.inner.pipelines.lock().add(pipeline(None));
             continue;
         }
         let outcome = replay(engine, object).await;
         match (kind, outcome) {
             (_, Ok(())) => {}
-            (ObjectKind::Pipeline, Err(error)) => {
+            (kind, Err(error)) if kind.is_pipeline() => {
                 tracing::error!(pipeline = name, %error, "pipeline cannot go on");
                 engine.inner.pipelines.lock().add(pipeline(Some(error)));
             }

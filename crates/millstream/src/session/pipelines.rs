@@ -5,18 +5,19 @@ use std::sync::Arc;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::sql::sqlparser::ast;
-use millstream_connectors::Options;
+use millstream_connectors::{Options, Sink};
 use millstream_sql::parse::{CreateSink, Insert, PipelineAction, PipelineCommand, SinkTarget, identifier_text};
 use millstream_sql::physical;
 
 use super::Session;
 use super::run_statement::{done, object_name, rows_of};
 use crate::catalog::{Object, Stream};
-use crate::data_folder::{DataFolder, ObjectKind, StoredObject};
+use crate::data_folder::{DataFolder, ObjectKind, StoredObject, new_nonce};
 use crate::error::{Error, Result};
 use crate::pipeline::{Output, PipelineHandle, PipelineSpec, start};
 use crate::planning::{Planned, Planner, check_emit};
 use crate::query::Outcome;
+use crate::stored_table::StoredTable;
 
 pub(super) fn spec(
     session: &Session,
@@ -40,26 +41,84 @@ pub(super) fn spec(
     }
 }
 
+/// Where a pipeline's rows go.
+enum Target {
+    Connector { options: Options, schema: SchemaRef },
+    Stored(Arc<StoredTable>),
+}
+
+impl Target {
+    fn schema(&self) -> &SchemaRef {
+        match self {
+            Self::Connector { schema, .. } => schema,
+            Self::Stored(table) => &table.schema,
+        }
+    }
+
+    /// Ready to be written; what is wrong with options is told here.
+    fn open(self, session: &Session) -> Result<OpenTarget> {
+        let engine = &session.engine.inner;
+        Ok(match self {
+            Self::Connector { options, schema } => OpenTarget::Sink(engine.connectors.sink(options, schema, Arc::clone(&engine.clock))?),
+            Self::Stored(table) => OpenTarget::Stored(table),
+        })
+    }
+}
+
+enum OpenTarget {
+    Sink(Box<dyn Sink>),
+    Stored(Arc<StoredTable>),
+}
+
+impl OpenTarget {
+    /// Of a pipeline whose id in the data folder is `id`.
+    fn into_sink(self, pipeline: &str, id: Option<u64>) -> Box<dyn Sink> {
+        match self {
+            Self::Sink(sink) => sink,
+            Self::Stored(table) => Box::new(table.sink(pipeline, &pipeline_id(id), false)),
+        }
+    }
+
+    /// Writes rows that are all there; how many.
+    async fn write_all(self, batches: &[RecordBatch]) -> Result<u64> {
+        match self {
+            Self::Stored(table) => table.insert(batches).await,
+            Self::Sink(mut sink) => {
+                sink.write(batches).await?;
+                let sealed = sink.seal(1).await?;
+                sink.publish(&sealed).await?;
+                Ok(batches.iter().map(|batch| batch.num_rows() as u64).sum())
+            }
+        }
+    }
+}
+
+/// What a pipeline's rows are marked with: without a data folder anything that no other pipeline has.
+pub(super) fn pipeline_id(id: Option<u64>) -> String {
+    id.map_or_else(|| new_nonce().0, |id| id.to_string())
+}
+
 pub(super) async fn insert_into(session: &Session, insert: &Insert, sql: &str) -> Result<Outcome> {
     let table = object_name(&insert.table)?;
     check_emit(insert.query.emit.as_ref())?;
-    let stream = sink_stream(session, &table)?;
+    let target = sink_target(session, &table)?;
     let settings = session.settings();
     let planner = Planner::new(&session.engine, &settings, sql);
     let logical = planner.logical(&insert.query.query)?;
     let columns: Vec<String> = insert.columns.iter().map(identifier_text).collect();
-    let logical = planner.conform(logical, &stream.physical, &table, &columns)?;
+    let logical = planner.conform(logical, target.schema(), &table, &columns)?;
     if let Some(outcome) = session.adopted_pipeline(sql) {
         return Ok(outcome);
     }
     let name = session.pipeline_name(&format!("insert_into_{table}"));
-    write(session, planner, name, &logical, &stream.options, &stream.physical).await
+    write(session, planner, name, &logical, target).await
 }
 
-fn sink_stream(session: &Session, name: &str) -> Result<Arc<Stream>> {
+fn sink_target(session: &Session, name: &str) -> Result<Target> {
     let catalog = session.engine.inner.catalog.read();
     match catalog.get(name) {
-        Some(Object::Stream(stream)) => Ok(Arc::clone(stream)),
+        Some(Object::Stream(stream)) => Ok(Target::Connector { options: stream.options.clone(), schema: Arc::clone(&stream.physical) }),
+        Some(Object::Stored(table)) => Ok(Target::Stored(Arc::clone(table))),
         Some(object) => Err(Error::user("42809", format!("{name} is a {}: it cannot be written", object.word()))),
         None => {
             let names = catalog.names();
@@ -82,20 +141,23 @@ pub(super) async fn create_sink(session: &Session, create: &CreateSink, sql: &st
         }
         return Err(Error::user("42P07", format!("sink {name} exists already (hint: DROP SINK {name} first)")));
     }
+    if let Some(Object::MaterializedView(_)) = session.engine.inner.catalog.read().get(&name) {
+        return Err(Error::user("42P07", format!("{name} is the pipeline of a materialized view (hint: take another name)")));
+    }
     let settings = session.settings();
     let planner = Planner::new(&session.engine, &settings, sql);
     let logical = planner.logical(&create.query.query)?;
     match &create.target {
         SinkTarget::Into(table) => {
             let table = object_name(table)?;
-            let stream = sink_stream(session, &table)?;
-            let logical = planner.conform(logical, &stream.physical, &table, &[])?;
-            write(session, planner, name, &logical, &stream.options, &stream.physical).await
+            let target = sink_target(session, &table)?;
+            let logical = planner.conform(logical, target.schema(), &table, &[])?;
+            write(session, planner, name, &logical, target).await
         }
         SinkTarget::Options(options) => {
             let options = Options::from_pairs(options.iter().map(|option| (option.key.clone(), option.value.clone())));
             let schema = Arc::clone(logical.schema().inner());
-            write(session, planner, name, &logical, &options, &schema).await
+            write(session, planner, name, &logical, Target::Connector { options, schema }).await
         }
     }
 }
@@ -106,47 +168,50 @@ async fn write(
     planner: Planner<'_>,
     name: String,
     logical: &datafusion::logical_expr::LogicalPlan,
-    options: &Options,
-    schema: &SchemaRef,
+    target: Target,
 ) -> Result<Outcome> {
-    let engine = &session.engine.inner;
-    let mut sink = engine.connectors.sink(options.clone(), Arc::clone(schema), Arc::clone(&engine.clock))?;
+    let target = target.open(session)?;
     match planner.plan(logical)? {
+        Planned::Bounded(_) if session.replaying.is_some() => {
+            Err(Error::user("55000", format!("pipeline {name} reads no stream any more (hint: DROP PIPELINE {name})")))
+        }
         Planned::Bounded(plan) => {
             let physical = physical::plan_stage(&plan, &planner.state).await.map_err(|error| planner.error(&error))?;
             let batches =
                 datafusion::physical_plan::collect(physical, planner.state.task_ctx()).await.map_err(|error| Error::running(&error))?;
-            let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
-            sink.write(&batches).await?;
-            let sealed = sink.seal(1).await?;
-            sink.publish(&sealed).await?;
+            let rows = target.write_all(&batches).await?;
             Ok(Outcome::Done { message: format!("INSERT 0 {rows}") })
         }
         Planned::Pipeline { plan, streams } => {
             let sql = planner.sql;
-            let mut spec = spec(session, planner, name.clone(), plan, streams, Output::Sink(sink));
             let id = session.remember(ObjectKind::Pipeline, &name, sql).await?;
-            if let (Some(id), Some(data)) = (id, &engine.data) {
-                spec.store = Some(Arc::new(data.pipeline(id, &name, sql, spec.settings.checkpoint_keep)?));
+            let output = Output::Sink(target.into_sink(&name, id));
+            let spec = spec(session, planner, name.clone(), plan, streams, output);
+            let started = start_stored(session, spec, id, sql).await;
+            if started.is_err() && session.replaying.is_none() {
+                session.forget(ObjectKind::Pipeline, &name).await?;
             }
-            match start(spec).await {
-                Ok(handle) => {
-                    engine.pipelines.lock().add(handle.clone());
-                    Ok(Outcome::Pipeline(handle))
-                }
-                Err(error) => {
-                    if session.replaying.is_none() {
-                        session.forget(ObjectKind::Pipeline, &name).await?;
-                    }
-                    Err(error)
-                }
-            }
+            started.map(Outcome::Pipeline)
         }
     }
 }
 
+/// Starts a pipeline whose checkpoints are kept under `id`, if there is a data folder.
+pub(super) async fn start_stored(session: &Session, mut spec: PipelineSpec, id: Option<u64>, sql: &str) -> Result<PipelineHandle> {
+    let engine = &session.engine.inner;
+    if let (Some(id), Some(data)) = (id, &engine.data) {
+        spec.store = Some(Arc::new(data.pipeline(id, &spec.name, sql, spec.settings.checkpoint_keep)?));
+    }
+    let handle = Box::pin(start(spec)).await?;
+    engine.pipelines.lock().add(handle.clone());
+    Ok(handle)
+}
+
 /// `DROP PIPELINE`: stops it and forgets its state; false if there is none.
 pub(super) async fn drop_pipeline(session: &Session, name: &str) -> Result<bool> {
+    if let Some(Object::MaterializedView(_)) = session.engine.inner.catalog.read().get(name) {
+        return Err(Error::user("42809", format!("{name} is a materialized view (hint: DROP MATERIALIZED VIEW {name})")));
+    }
     let Some(handle) = session.engine.inner.pipelines.lock().remove(name) else { return Ok(false) };
     // Why it had failed is told by its status, not by dropping it.
     let _ = handle.stop().await;
@@ -175,7 +240,7 @@ pub(super) async fn command(session: &Session, command: &PipelineCommand) -> Res
                 return Err(Error::user("55000", format!("pipeline {name} is running")));
             }
             session.pause(&name, false).await?;
-            session.replay(stored).await?;
+            session.replay(StoredObject { paused: false, ..stored }).await?;
             Ok(done("RESUME PIPELINE"))
         }
         PipelineAction::Restore { checkpoint } => restore(session, &name, &handle, *checkpoint).await,
@@ -186,6 +251,13 @@ pub(super) async fn command(session: &Session, command: &PipelineCommand) -> Res
 /// Rows after the checkpoint are emitted again.
 async fn restore(session: &Session, name: &str, handle: &PipelineHandle, checkpoint: Option<u64>) -> Result<Outcome> {
     let stored = durable(session, name, "RESTORE PIPELINE")?;
+    if stored.kind == ObjectKind::MaterializedView {
+        let hint = "hint: CREATE OR REPLACE MATERIALIZED VIEW makes it anew";
+        return Err(Error::user(
+            "0A000",
+            format!("{name} is a materialized view: rows after the checkpoint would be in it twice ({hint})"),
+        ));
+    }
     let store = session.checkpoint_store(&stored)?;
     let number = match checkpoint {
         Some(number) => number,
@@ -206,7 +278,7 @@ pub(super) async fn show_checkpoints(session: &Session, pipeline: Option<&ast::O
         Some(name) => vec![durable(session, &find(session, &object_name(name)?)?.name(), "SHOW CHECKPOINTS")?],
         None => {
             let objects = session.engine.inner.data.as_ref().map(DataFolder::objects).unwrap_or_default();
-            objects.into_iter().filter(|object| object.kind == ObjectKind::Pipeline).collect()
+            objects.into_iter().filter(|object| object.kind.is_pipeline()).collect()
         }
     };
     let mut rows = Vec::new();
@@ -243,7 +315,7 @@ pub(super) fn find(session: &Session, name: &str) -> Result<PipelineHandle> {
 
 /// What the data folder has of a pipeline; `what` needs it.
 fn durable(session: &Session, name: &str, what: &str) -> Result<StoredObject> {
-    let stored = session.engine.inner.data.as_ref().and_then(|data| data.find(ObjectKind::Pipeline, name));
+    let stored = session.engine.inner.data.as_ref().and_then(|data| data.find_pipeline(name));
     stored.ok_or_else(|| {
         Error::user("55000", format!("{what} needs a data folder, where {name} keeps its state (hint: start millstream with --data DIR)"))
     })

@@ -1,0 +1,78 @@
+//! Stored tables and materialized views when the process dies at every step of a checkpoint.
+
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test of the process from outside")]
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// 46 of 50 events are bids; ten seconds of event time.
+const SCRIPT: &str = "
+CREATE TABLE bids (WATERMARK FOR date_time)
+WITH ('connector' = 'nexmark', 'table' = 'bid', 'events' = '10000', 'rate' = '20000', 'event_rate' = '1000');
+CREATE TABLE copied (auction BIGINT, price BIGINT, date_time TIMESTAMP(3));
+CREATE SINK copying INTO copied AS SELECT auction, price, date_time FROM bids;
+CREATE MATERIALIZED VIEW per_second AS
+SELECT window_start, count(*) AS n, sum(price) AS total FROM TUMBLE(bids, date_time, INTERVAL '1 second') GROUP BY window_start;
+";
+
+fn millstream(folder: &Path, words: &[&str], crash_at: Option<&str>) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
+    command.args(words).arg("--data").arg(folder.join("data")).args(["--format", "csv", "--set", "checkpoint_interval_ms=10"]);
+    command.env_remove("MILLSTREAM_LOG").env_remove("RUST_LOG").env_remove("MILLSTREAM_CRASH_AT").stdin(Stdio::null());
+    if let Some(place) = crash_at {
+        command.env("MILLSTREAM_CRASH_AT", place);
+    }
+    command.output().unwrap()
+}
+
+/// What readers see in the end.
+fn seen(folder: &Path) -> String {
+    let sql = "SELECT count(*), sum(price), max(date_time) FROM copied;
+               SELECT count(*), count(DISTINCT window_start), sum(n), sum(total) FROM per_second";
+    let output = millstream(folder, &["-c", sql], None);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().filter(|line| !line.contains('(')).collect::<Vec<_>>().join("\n")
+}
+
+fn run_with_crashes(crashes: &[&str]) -> (String, u32) {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("script.sql");
+    std::fs::write(&script, SCRIPT).unwrap();
+    let words = ["run", script.to_str().unwrap()];
+    let mut died = 0;
+    for crash in crashes {
+        let output = millstream(folder.path(), &words, Some(crash));
+        died += u32::from(output.status.code().is_none());
+    }
+    let output = millstream(folder.path(), &words, None);
+    assert!(output.status.success(), "{crashes:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let staged = std::fs::read_dir(folder.path().join("data/tables/2/staged")).map(Iterator::count).unwrap_or_default();
+    assert_eq!(staged, 0, "{crashes:?}: nothing that is sealed is left");
+    (seen(folder.path()), died)
+}
+
+#[test]
+fn a_crash_at_any_step_loses_and_doubles_nothing() {
+    let (expected, died) = run_with_crashes(&[]);
+    assert_eq!(died, 0);
+    assert!(expected.starts_with("9200,") && expected.contains("\n10,10,9200,"), "{expected}");
+    let places = ["before-seal", "after-seal", "after-state", "after-manifest", "after-publish", "after-committed", "after-retention"];
+    std::thread::scope(|threads| {
+        let runs: Vec<_> = places
+            .map(|place| {
+                (
+                    place,
+                    threads.spawn(move || {
+                        let (first, second) = (format!("{place}:3"), format!("{place}:8"));
+                        run_with_crashes(&[&first, &second, "after-claim:2"])
+                    }),
+                )
+            })
+            .into();
+        for (place, run) in runs {
+            let (rows, died) = run.join().unwrap();
+            assert_eq!(rows, expected, "{place}");
+            assert!(died >= 2, "{place}: the process died {died} times");
+        }
+    });
+}
