@@ -451,3 +451,27 @@ async fn pipelines_share_a_source_and_a_shutdown_ends_all() {
     assert_eq!(three.status().state, PipelineState::Stopped);
     assert!(engine.pipelines().iter().all(|status| status.state.is_final()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipeline_that_outgrows_the_memory_fails_and_the_others_run() {
+    let engine = Engine::builder().memory_limit(20_000_000).settings(harness::settings()).build().await.unwrap();
+    let session = engine.session();
+    let numbers = "CREATE TABLE numbers (id BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts) WITH ('connector' = 'datagen',
+        'rows-per-second' = '0', 'event_rate' = '1000', 'fields.id.kind' = 'sequence', 'fields.id.start' = '0', 'fields.id.end' = '999999999')";
+    session.execute(numbers).await.unwrap();
+    let count = |name: &str, key: &str| {
+        format!(
+            "CREATE SINK {name} WITH ('connector' = 'blackhole') AS SELECT window_start, {key} AS k, count(*) AS n
+             FROM TUMBLE(numbers, ts, INTERVAL '365 days') GROUP BY window_start, window_end, {key}"
+        )
+    };
+    let small = pipeline(&session, &count("small", "id % 10")).await;
+    let large = pipeline(&session, &count("large", "id")).await;
+    let error = harness::patiently("the large one", large.wait()).await.unwrap_err();
+    assert_eq!(error.sqlstate(), "53200", "{error}");
+    assert!(error.to_string().contains("memory limit of 20.0 MB is reached: pipeline large holds"), "{error}");
+    assert_eq!(large.status().restarts, 0);
+    let rows = small.status().rows_in;
+    until("the small one goes on", || small.status().rows_in > rows + 100_000).await;
+    engine.shutdown().await;
+}

@@ -84,6 +84,10 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data: Option<String>,
 
+    /// Bytes of state that pipelines may hold, such as 512MB or 2GiB; a query that needs more fails
+    #[arg(long, global = true, value_name = "BYTES", value_parser = parse_bytes)]
+    pub(crate) memory_limit: Option<u64>,
+
     /// Print rows and errors only
     #[arg(short = 'q', long, global = true)]
     pub(crate) quiet: bool,
@@ -209,6 +213,18 @@ fn in_given_order(matches: &ArgMatches, commands: Vec<String>, files: Vec<PathBu
     inputs.into_iter().map(|(_, input)| input).collect()
 }
 
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    const UNITS: &[(&str, u64)] =
+        &[("kib", 1 << 10), ("mib", 1 << 20), ("gib", 1 << 30), ("kb", 1_000), ("mb", 1_000_000), ("gb", 1_000_000_000), ("b", 1), ("", 1)];
+    let lower = text.trim().to_ascii_lowercase();
+    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = UNITS.iter().find(|(unit, _)| *unit == lower[digits.len()..].trim());
+    match (digits.trim().parse::<u64>(), unit) {
+        (Ok(count), Some((_, size))) if count > 0 => count.checked_mul(*size).ok_or_else(|| format!("more bytes than there are: {text}")),
+        _ => Err(format!("a number of bytes is expected: got '{text}' (hint: 512MB or 2GiB)")),
+    }
+}
+
 fn parse_setting(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.trim().to_owned())),
@@ -237,6 +253,16 @@ mod tests {
 
     fn read(line: &str) -> Result<Invocation, clap::Error> {
         Args::read(std::iter::once("millstream").chain(line.split_whitespace()).map(OsString::from))
+    }
+
+    #[test]
+    fn bytes_have_units() {
+        for (text, bytes) in [("512MB", 512_000_000), ("2 GiB", 2 << 30), ("17", 17), ("3kb", 3_000)] {
+            assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "0", "MB", "1.5GB", "12 parsecs", "99999999999GiB"] {
+            assert!(parse_bytes(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -54,6 +54,9 @@ pub(crate) async fn run(options: &Options, scripts: &[Script], screen: &mut Scre
     if let Some(data) = &options.data {
         builder = builder.data(data);
     }
+    if let Some(bytes) = options.memory_limit {
+        builder = builder.memory_limit(bytes);
+    }
     let engine = match builder.build().await {
         Ok(engine) => engine,
         Err(error) => {

@@ -1,12 +1,14 @@
 //! Fakes for tests: a clock that stands still, repeatable randomness, batches served as a stream, a look at what was written.
 //!
 //! Read in this order: [`random`] (the one source of chance, by seed), [`clock`] (time moves when the test says so),
-//! [`test_data`] (the connector `testdata`).
+//! [`test_data`] (the connector `testdata`), [`faulty_store`] (an object store that fails and loses answers).
 
 pub mod clock;
+pub mod faulty_store;
 pub mod random;
 pub mod test_data;
 
 pub use clock::ManualClock;
+pub use faulty_store::{Dice, FaultyStore};
 pub use random::Random;
 pub use test_data::TestData;

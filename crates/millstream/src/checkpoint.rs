@@ -17,7 +17,7 @@ use crate::input::InputPositions;
 
 pub(crate) use fingerprint::Fingerprint;
 pub(crate) use functions::{CheckpointFunction, LookInside};
-pub(crate) use store::{PipelineStore, PlanIdentity};
+pub(crate) use store::{Claim, PipelineStore, PlanIdentity};
 
 /// Why a checkpoint was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

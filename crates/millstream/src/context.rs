@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use millstream_sql::logical::relation::WindowRelationPlanner;
@@ -26,14 +27,19 @@ impl EpochClock {
 }
 
 /// A context without tables. `parallelism` is the number of partitions of a stage.
-pub(crate) fn new_context(parallelism: usize) -> SessionContext {
+pub(crate) fn new_context(parallelism: usize, memory_limit: Option<u64>) -> Result<SessionContext> {
+    let mut runtime = RuntimeEnvBuilder::new();
+    if let Some(limit) = memory_limit {
+        runtime = runtime.with_memory_limit(usize::try_from(limit).unwrap_or(usize::MAX), 1.0);
+    }
     let state = SessionStateBuilder::new()
+        .with_runtime_env(runtime.build_arc()?)
         .with_config(session_config(parallelism))
         .with_default_features()
         .with_analyzer_rule(Arc::new(WindowAggregateRule))
         .with_relation_planners(vec![Arc::new(WindowRelationPlanner)])
         .build();
-    SessionContext::new_with_state(state)
+    Ok(SessionContext::new_with_state(state))
 }
 
 /// Why each is as it is: `docs/architecture.md`, "DataFusion, re-executed".

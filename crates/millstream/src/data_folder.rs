@@ -12,10 +12,12 @@ use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
+use millstream_checkpoint::CheckpointError;
 use millstream_checkpoint::chain::{Chain, ChainOwner, Generation, Head, Nonce, TakeOver};
 use millstream_checkpoint::folder::Folder;
 use millstream_checkpoint::retry::Backoff;
 use millstream_time::Clock;
+use object_store::ObjectStore;
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +72,15 @@ pub(crate) struct StoredObject {
     pub(crate) paused: bool,
 }
 
+/// Where a data folder is.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    /// A path or URL.
+    Location(String),
+    /// Below a prefix of a store.
+    Store(Arc<dyn ObjectStore>, String),
+}
+
 /// A data folder that this process owns.
 pub(crate) struct DataFolder {
     folder: Folder,
@@ -85,26 +96,50 @@ impl fmt::Debug for DataFolder {
 }
 
 impl DataFolder {
-    /// Opens and claims the folder at a path or URL; it is made if there is none.
-    pub(crate) async fn open(location: &str, clock: Arc<dyn Clock>) -> Result<Self> {
-        let folder = Folder::from_url(location)?;
-        let chain = Chain::<StoredCatalog>::new(folder.sub("catalog")?, "catalog")?;
+    /// Opens and claims the folder; it is made if there is none.
+    pub(crate) async fn open(place: &Place, clock: Arc<dyn Clock>) -> Result<Self> {
+        let folder = match place {
+            Place::Location(location) => Folder::from_url(location)?,
+            Place::Store(store, prefix) => Folder::from_store(Arc::clone(store), prefix)?,
+        };
+        let mut failures = 0;
         loop {
-            let head = chain.head().await?;
-            let (generation, catalog) = match &head {
-                Head::Entry(stored) => (stored.entry.generation, stored.entry.body.clone()),
-                Head::Damaged { error, .. } => {
-                    return Err(Error::user("XX001", format!("the catalog in '{location}' cannot be read: {error}")));
+            match Self::claim(&folder, &clock).await {
+                Ok(Some(owned)) => return Ok(owned),
+                Ok(None) => tracing::info!(%folder, "another process claims the data folder at the same time"),
+                Err(error) if error.is_transient() => match Backoff::default().delay(failures, failures.into()) {
+                    Some(pause) => {
+                        failures += 1;
+                        clock.sleep(pause).await;
+                    }
+                    None => return Err(error.into()),
+                },
+                Err(error) if error.is_damage() => {
+                    return Err(Error::user("XX001", format!("the catalog of the data folder cannot be read: {error}")));
                 }
-                _ => (Generation(0), StoredCatalog::default()),
-            };
-            match chain.take_over(&head, generation, new_nonce(), catalog.clone()).await? {
-                TakeOver::Owned(owner) => {
-                    return Ok(Self { folder, clock, owner: tokio::sync::Mutex::new(owner), catalog: RwLock::new(catalog) });
-                }
-                TakeOver::Raced => tracing::info!(location, "another process claims the data folder at the same time"),
+                Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// `None`: another was faster.
+    async fn claim(folder: &Folder, clock: &Arc<dyn Clock>) -> Result<Option<Self>, CheckpointError> {
+        let chain = Chain::<StoredCatalog>::new(folder.sub("catalog")?, "catalog")?;
+        let head = chain.head().await?;
+        let (generation, catalog) = match head {
+            Head::Entry(ref stored) => (stored.entry.generation, stored.entry.body.clone()),
+            Head::Damaged { error, .. } => return Err(error),
+            _ => (Generation(0), StoredCatalog::default()),
+        };
+        Ok(match chain.take_over(&head, generation, new_nonce(), catalog.clone()).await? {
+            TakeOver::Raced => None,
+            TakeOver::Owned(owner) => Some(Self {
+                folder: folder.clone(),
+                clock: Arc::clone(clock),
+                owner: tokio::sync::Mutex::new(owner),
+                catalog: RwLock::new(catalog),
+            }),
+        })
     }
 
     /// All definitions, in the order in which they were made.
@@ -182,7 +217,11 @@ impl DataFolder {
         }
         *self.catalog.write() = next;
         let lowest = owner.number().saturating_sub(CATALOG_ENTRIES_KEPT);
-        owner.retire_below(lowest).await?;
+        if let Err(error) = owner.retire_below(lowest).await
+            && !error.is_transient()
+        {
+            return Err(error.into());
+        }
         Ok(value)
     }
 }

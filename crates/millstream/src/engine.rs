@@ -9,13 +9,15 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion::prelude::SessionContext;
 use millstream_connectors::{Connector, ConnectorRegistry};
 use millstream_time::{Clock, SystemClock};
+use object_store::ObjectStore;
 use parking_lot::{Mutex, RwLock};
 
 use crate::catalog::{Catalog, Object};
 use crate::checkpoint::{CheckpointFunction, LookInside};
 use crate::context::new_context;
-use crate::data_folder::DataFolder;
+use crate::data_folder::{DataFolder, Place};
 use crate::error::{Error, Result};
+use crate::memory::MemoryBudget;
 use crate::pipeline::{PipelineHandle, PipelineStatus};
 use crate::session::{Session, replay_all};
 use crate::settings::Settings;
@@ -40,6 +42,7 @@ pub(crate) struct EngineInner {
     pub(crate) definitions: tokio::sync::Mutex<()>,
     /// Where everything is remembered; `None`: nowhere.
     pub(crate) data: Option<DataFolder>,
+    pub(crate) memory: Arc<MemoryBudget>,
 }
 
 /// Pipelines by name, and the next free number.
@@ -95,7 +98,8 @@ pub struct EngineBuilder {
     functions: Vec<ScalarUDF>,
     aggregates: Vec<AggregateUDF>,
     tables: Vec<(String, Arc<dyn TableProvider>)>,
-    data: Option<String>,
+    data: Option<Place>,
+    memory_limit: Option<u64>,
 }
 
 impl EngineBuilder {
@@ -147,7 +151,23 @@ impl EngineBuilder {
     /// Whoever is built last owns the folder: an older engine over it, if there still is one, stops writing and fails.
     #[must_use]
     pub fn data(mut self, location: impl Into<String>) -> Self {
-        self.data = Some(location.into());
+        self.data = Some(Place::Location(location.into()));
+        self
+    }
+
+    /// As [`data`](Self::data), below `prefix` of an object store of the program: one with credentials or settings of its own. It
+    /// must know conditional creation (put-if-absent), as those of S3, Google Cloud and Azure do.
+    #[must_use]
+    pub fn data_in(mut self, store: Arc<dyn ObjectStore>, prefix: impl Into<String>) -> Self {
+        self.data = Some(Place::Store(store, prefix.into()));
+        self
+    }
+
+    /// Bytes of state that all pipelines together may hold, and as much again for sorts and joins on their way. A pipeline that
+    /// needs more fails with SQLSTATE 53200.
+    #[must_use]
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.memory_limit = Some(bytes);
         self
     }
 
@@ -157,7 +177,7 @@ impl EngineBuilder {
     /// A table whose name is taken; a data folder that cannot be read or claimed, or a definition in it that does not work any
     /// more.
     pub async fn build(self) -> Result<Engine> {
-        let context = new_context(self.settings.parallelism);
+        let context = new_context(self.settings.parallelism, self.memory_limit).map_err(|error| Error::running(&error))?;
         for function in self.functions {
             context.register_udf(function);
         }
@@ -166,7 +186,7 @@ impl EngineBuilder {
         }
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::default()));
         let data = match &self.data {
-            Some(location) => Some(DataFolder::open(location, Arc::clone(&clock)).await?),
+            Some(place) => Some(DataFolder::open(place, Arc::clone(&clock)).await?),
             None => None,
         };
         let inner = EngineInner {
@@ -178,6 +198,7 @@ impl EngineBuilder {
             pipelines: Mutex::new(Pipelines::default()),
             definitions: tokio::sync::Mutex::default(),
             data,
+            memory: MemoryBudget::new(self.memory_limit),
         };
         let engine = Engine { inner: Arc::new(inner) };
         for function in [CheckpointFunction::State, CheckpointFunction::Positions] {

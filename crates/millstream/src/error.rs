@@ -15,6 +15,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// SQLSTATE of a process that another one has taken over from (as PostgreSQL's for a server that is shut down).
 const FENCED: &str = "57P01";
 
+/// SQLSTATE of a query that needs more memory than it may have.
+const OUT_OF_MEMORY: &str = "53200";
+
 /// Who must act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -56,6 +59,16 @@ impl Error {
     /// True if another process has taken the data folder over.
     pub fn is_fenced(&self) -> bool {
         self.sqlstate == FENCED
+    }
+
+    /// The memory limit is reached.
+    pub(crate) fn out_of_memory(message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Outside, sqlstate: OUT_OF_MEMORY, message: message.into() }
+    }
+
+    /// True if trying again from the last checkpoint cannot help.
+    pub(crate) fn is_final(&self) -> bool {
+        self.is_fenced() || self.sqlstate == OUT_OF_MEMORY
     }
 
     /// An error with the outside as its reason.

@@ -29,6 +29,7 @@ mod data_folder;
 mod engine;
 mod error;
 pub mod input;
+mod memory;
 mod pipeline;
 mod planning;
 mod query;

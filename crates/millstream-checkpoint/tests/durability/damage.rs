@@ -5,8 +5,8 @@ use millstream_checkpoint::chain::Head;
 use millstream_checkpoint::{Chain, CheckpointError, Folder, PipelineFolder, Published, Recovery, TableLog};
 use serde_json::Value;
 
-use crate::faulty_store::Dice;
 use crate::golden::write;
+use millstream_testkit::Dice;
 
 async fn replace(root: &Folder, file: &str, bytes: Bytes) {
     root.delete(file).await.unwrap();

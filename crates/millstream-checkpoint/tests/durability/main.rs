@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::disallowed_methods, reason = "these are tests")]
 
 mod damage;
-mod faulty_store;
 mod golden;
 mod model;
 mod round_trip;

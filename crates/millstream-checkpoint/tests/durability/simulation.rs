@@ -15,7 +15,7 @@ use millstream_checkpoint::{
 use object_store::memory::InMemory;
 use serde_json::json;
 
-use crate::faulty_store::{Dice, FaultyStore};
+use millstream_testkit::{Dice, FaultyStore};
 
 const PROCESSES: u64 = 3;
 const LIVES: u64 = 3;

@@ -40,6 +40,15 @@ pub(crate) struct PlanIdentity {
     pub(crate) operators: Vec<String>,
 }
 
+/// What an attempt to take a pipeline over came to.
+#[derive(Debug)]
+pub(crate) enum Claim {
+    /// The newest checkpoint's rows may not be published yet: that comes first.
+    Publish { number: u64, sealed: Option<Sealed> },
+    /// It is ours and goes on here; `None`: from the beginning.
+    Owned(Option<Restored>),
+}
+
 /// The checkpoints of one pipeline.
 #[derive(Debug)]
 pub(crate) struct PipelineStore {
@@ -104,39 +113,24 @@ impl PipelineStore {
         self.known.lock().next_number
     }
 
-    /// What was sealed by the newest checkpoint and may not be published yet; to be published before the claim.
-    pub(crate) async fn unpublished(&self) -> Result<Option<(u64, Sealed)>> {
-        let look = self.look().await?;
-        match &look.head {
-            Head::Entry(stored) if !look.committed && look.damage.is_none() => {
-                let sealed = stored.entry.body.sinks.first().map(|sink| from_json(&sink.sealed, "sealed rows")).transpose()?;
-                match sealed {
-                    Some(sealed) => Ok(Some((stored.entry.number, sealed))),
-                    None => {
-                        self.folder.mark_committed(stored.entry.number).await?;
-                        Ok(None)
-                    }
-                }
-            }
-            _ => Ok(None),
-        }
-    }
-
     /// The rows of an earlier owner's checkpoint are published.
     pub(crate) async fn mark_published(&self, number: u64) -> Result<()> {
-        Ok(self.folder.mark_committed(number).await?)
+        Ok(self.retried(|| self.folder.mark_committed(number)).await?)
     }
 
-    /// Takes the pipeline over and reads where it goes on; `None`: from the beginning. Refused, before anything is changed, if the
-    /// stored state is not one of this plan.
-    pub(crate) async fn claim(&self, identity: PlanIdentity) -> Result<Option<Restored>> {
+    /// Takes the pipeline over and reads where it goes on. Refused, before anything is changed, if the stored state is not one of
+    /// this plan.
+    pub(crate) async fn claim(&self, identity: &PlanIdentity) -> Result<Claim> {
         loop {
             let look = self.look().await?;
+            if let Some((number, sealed)) = unpublished(&look)? {
+                return Ok(Claim::Publish { number, sealed });
+            }
             let manifest = match look.choose(Published::Perhaps) {
-                Recovery::Fresh => self.first_manifest(&identity)?,
+                Recovery::Fresh => self.first_manifest(identity)?,
                 Recovery::Resume(number) | Recovery::FallBack { to: number, .. } => {
-                    let manifest = self.folder.manifest(number).await?.entry.body;
-                    self.check_fingerprint(&identity, &manifest, number)?;
+                    let manifest = self.manifest(number).await?;
+                    self.check_fingerprint(identity, &manifest, number)?;
                     manifest.as_takeover(number, self.clock.now())
                 }
                 Recovery::Stop { offer, .. } => {
@@ -147,8 +141,8 @@ impl PipelineStore {
             let restored = self.restored(&manifest).await?;
             let Some(number) = self.take_over(&look, manifest, Publication::Finished).await? else { continue };
             crash_point::reach("after-claim");
-            self.known.lock().identity = Some(identity);
-            return Ok(restored.map(|restored| Restored { number, ..restored }));
+            self.known.lock().identity = Some(identity.clone());
+            return Ok(Claim::Owned(restored.map(|restored| Restored { number, ..restored })));
         }
     }
 
@@ -237,7 +231,7 @@ impl PipelineStore {
 
     /// What a kept checkpoint says.
     pub(crate) async fn manifest(&self, number: u64) -> Result<Manifest> {
-        match self.folder.manifest(number).await {
+        match self.retried(|| self.folder.manifest(number)).await {
             Ok(stored) => Ok(stored.entry.body),
             Err(CheckpointError::Missing { .. }) => {
                 let kept = self.list().await?.iter().map(|figures| figures.number.to_string()).collect::<Vec<_>>().join(", ");
@@ -259,7 +253,7 @@ impl PipelineStore {
         let mut schema: SchemaRef = Arc::new(Schema::empty());
         let mut batches = Vec::new();
         for file in &state.files {
-            let rows = self.folder.read_state(file).await?;
+            let rows = self.retried(|| self.folder.read_state(file)).await?;
             schema = rows.schema;
             batches.extend(rows.batches);
         }
@@ -269,7 +263,7 @@ impl PipelineStore {
     /// All kept checkpoints, oldest first.
     pub(crate) async fn list(&self) -> Result<Vec<CheckpointFigures>> {
         let mut all = Vec::new();
-        for listed in self.folder.checkpoints().await? {
+        for listed in self.retried(|| self.folder.checkpoints()).await? {
             match listed.manifest {
                 Ok(stored) => all.push(figures(listed.number, &stored.entry.body)),
                 Err(error) => all.push(CheckpointFigures { reason: error.to_string(), ..CheckpointFigures::unknown(listed.number) }),
@@ -292,13 +286,22 @@ impl PipelineStore {
     }
 
     async fn look(&self) -> Result<Look> {
-        for attempt in 0.. {
-            match self.folder.look().await {
+        Ok(self.retried(|| self.folder.look()).await?)
+    }
+
+    /// Does it again, with pauses, while it fails in passing; gives up after some minutes.
+    async fn retried<T, F>(&self, call: impl Fn() -> F) -> Result<T, CheckpointError>
+    where
+        F: Future<Output = Result<T, CheckpointError>>,
+    {
+        let mut attempt = 0;
+        loop {
+            match call().await {
                 Err(error) if error.is_transient() && attempt < Backoff::default().retries_max => self.wait_after(attempt, &error).await,
-                looked => return Ok(looked?),
+                done => return done,
             }
+            attempt += 1;
         }
-        Err(Error::internal("a retry ended"))
     }
 
     /// `None` if another process was faster.
@@ -443,7 +446,7 @@ impl PipelineStore {
         let detail: StoredDetail = from_json(&state.detail, "state of an operator")?;
         let mut layers = Vec::new();
         for (layer, file) in detail.layers.into_iter().zip(&state.files) {
-            let rows = self.folder.read_state(file).await?.batches;
+            let rows = self.retried(|| self.folder.read_state(file)).await?.batches;
             layers.push(StateLayer { seal: layer.seal, panes: layer.panes, rows });
         }
         let shape = match state.shape {
@@ -453,6 +456,17 @@ impl PipelineStore {
         };
         let watermark = Watermark::from_ms(state.watermark);
         Ok(OperatorSnapshot { watermark, metrics: detail.metrics, shape, layers, next_seal: detail.next_seal })
+    }
+}
+
+/// The newest checkpoint, if it is whole and not marked as published, and what its sink has sealed.
+fn unpublished(look: &Look) -> Result<Option<(u64, Option<Sealed>)>> {
+    match &look.head {
+        Head::Entry(stored) if !look.committed && look.damage.is_none() => {
+            let sealed = stored.entry.body.sinks.first().map(|sink| from_json(&sink.sealed, "sealed rows")).transpose()?;
+            Ok(Some((stored.entry.number, sealed)))
+        }
+        _ => Ok(None),
     }
 }
 

@@ -278,6 +278,8 @@ async fn merge_layers(operators: Vec<Arc<dyn StatefulOperator>>) {
     match merging.await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "layers of state are not merged"),
+        // The program ends: nobody needs them merged.
+        Err(error) if error.is_cancelled() => {}
         Err(error) => tracing::warn!(%error, "layers of state are not merged"),
     }
 }

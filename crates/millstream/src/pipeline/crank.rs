@@ -19,6 +19,7 @@ use crate::context::EpochClock;
 use crate::crash_point;
 use crate::error::{Error, Result};
 use crate::input::{EpochInput, Inputs};
+use crate::memory::MemoryShare;
 
 /// Figures for people are refreshed this often.
 const STATUS_INTERVAL: Duration = Duration::from_millis(100);
@@ -33,6 +34,7 @@ pub(super) struct Crank<'a> {
     pub(super) epoch_clock: &'a EpochClock,
     pub(super) shared: &'a Shared,
     pub(super) checkpoints: &'a mut Checkpoints,
+    pub(super) memory: &'a mut MemoryShare,
     pub(super) requests: &'a mut mpsc::Receiver<Request>,
     pub(super) last_status: Option<Duration>,
 }
@@ -63,7 +65,7 @@ impl Crank<'_> {
             if !self.turn(epoch).await? || self.inputs.is_finished() {
                 return self.end(PipelineState::Finished).await;
             }
-            self.tell(false);
+            self.tell(false)?;
         }
     }
 
@@ -190,15 +192,15 @@ impl Crank<'_> {
             self.publish(done?).await?;
         }
         self.checkpoints.finished().await;
-        self.tell(true);
+        self.tell(true)?;
         Ok(state)
     }
 
-    /// Refreshes the figures.
-    fn tell(&mut self, now: bool) {
+    /// Refreshes the figures; an error if the state has outgrown the memory.
+    fn tell(&mut self, now: bool) -> Result<()> {
         let time = self.clock.monotonic();
         if !now && self.last_status.is_some_and(|last| time < last + STATUS_INTERVAL) {
-            return;
+            return Ok(());
         }
         self.last_status = Some(time);
         let sources = self.inputs.metrics();
@@ -221,6 +223,9 @@ impl Crank<'_> {
             status.open_windows += operator.open_panes;
             status.state_bytes += operator.state_bytes;
         }
+        let (name, bytes) = (status.name.clone(), status.state_bytes);
+        drop(status);
+        self.memory.hold(&name, bytes)
     }
 }
 

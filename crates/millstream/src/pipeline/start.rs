@@ -25,10 +25,11 @@ use super::plan::EpochPlan;
 use super::requests::Request;
 use super::status::{PipelineHandle, PipelineState, Shared};
 use crate::catalog::{LateRows, Stream};
-use crate::checkpoint::{Fingerprint, PipelineStore, PlanIdentity};
+use crate::checkpoint::{Claim, Fingerprint, PipelineStore, PlanIdentity};
 use crate::context::EpochClock;
 use crate::error::{Error, Result};
 use crate::input::{Inputs, SourceSpec};
+use crate::memory::MemoryShare;
 use crate::settings::Settings;
 
 const RESTART_DELAY_MS: u64 = 100;
@@ -46,6 +47,7 @@ pub(crate) struct PipelineSpec {
     pub(crate) output: Output,
     /// Where its checkpoints are kept; `None`: in memory.
     pub(crate) store: Option<Arc<PipelineStore>>,
+    pub(crate) memory: MemoryShare,
 }
 
 /// Opens the inputs and spawns the crank; errors of the first start come back here.
@@ -139,11 +141,18 @@ async fn epoch_plan(plan: &PipelinePlan, state: &SessionState, settings: &Settin
 /// Claims the store of a durable pipeline, finishes what was left unfinished, and gives its last checkpoint, and whether its inputs
 /// had ended.
 async fn recover(store: &PipelineStore, identity: PlanIdentity, output: &mut Output) -> Result<Option<(Checkpoint, bool)>> {
-    while let Some((number, sealed)) = store.unpublished().await? {
-        output.publish(&sealed).await?;
-        store.mark_published(number).await?;
-    }
-    let Some(restored) = store.claim(identity).await? else { return Ok(None) };
+    let restored = loop {
+        match store.claim(&identity).await? {
+            Claim::Publish { number, sealed } => {
+                if let Some(sealed) = sealed {
+                    output.publish(&sealed).await?;
+                }
+                store.mark_published(number).await?;
+            }
+            Claim::Owned(None) => return Ok(None),
+            Claim::Owned(Some(restored)) => break restored,
+        }
+    };
     let checkpoint = Checkpoint { number: restored.number, positions: restored.positions, operators: restored.operators };
     Ok(Some((checkpoint, restored.finished)))
 }
@@ -196,6 +205,7 @@ async fn supervise(
             columns: &mut *columns,
             plan,
             output: &mut spec.output,
+            memory: &mut spec.memory,
             clock: &spec.clock,
             epoch_clock: &spec.epoch_clock,
             shared,
@@ -217,7 +227,7 @@ async fn supervise(
             checkpoints.published(done, Vec::new());
         }
         checkpoints.finished().await;
-        if !replayable || !spec.output.can_discard() || error.is_fenced() {
+        if !replayable || !spec.output.can_discard() || error.is_final() {
             return Err(error);
         }
         let progressed = checkpoints.last.number > number;

@@ -37,6 +37,7 @@ pub(super) fn spec(
         epoch_clock: planner.epoch_clock,
         output,
         store: None,
+        memory: session.engine.inner.memory.share(),
     }
 }
 

@@ -16,14 +16,16 @@ use object_store::{
 
 /// Numbers from a seed; SplitMix64.
 #[derive(Debug)]
-pub(crate) struct Dice(AtomicU64);
+pub struct Dice(AtomicU64);
 
 impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// The same numbers for the same seed.
+    pub fn new(seed: u64) -> Self {
         Self(AtomicU64::new(seed))
     }
 
-    pub(crate) fn roll(&self, sides: u64) -> u64 {
+    /// A number below `sides`.
+    pub fn roll(&self, sides: u64) -> u64 {
         let state = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
         let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -33,7 +35,7 @@ impl Dice {
 
 /// Wraps a store in memory. Every call may yield first, so that processes overtake each other.
 #[derive(Clone, Debug)]
-pub(crate) struct FaultyStore {
+pub struct FaultyStore {
     store: Arc<InMemory>,
     dice: Arc<Dice>,
     /// Of 1000 calls so many fail.
@@ -47,7 +49,8 @@ enum Fault {
 }
 
 impl FaultyStore {
-    pub(crate) fn new(store: Arc<InMemory>, dice: Arc<Dice>, faults_per_mille: u64) -> Self {
+    /// Of 1000 calls `faults_per_mille` fail, half of them after their effect.
+    pub fn new(store: Arc<InMemory>, dice: Arc<Dice>, faults_per_mille: u64) -> Self {
         Self { store, dice, faults_per_mille }
     }
 
