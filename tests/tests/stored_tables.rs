@@ -347,3 +347,53 @@ async fn a_row_that_a_table_refuses_stops_the_pipeline_and_leaves_nothing() {
     assert_eq!(error, "column k of t is NOT NULL: a row has NULL in it");
     assert_eq!(rows(&session, "SELECT * FROM t").await, [""; 0]);
 }
+
+/// Lines of which every third does not decode; more are appended by the test.
+fn append_lines(file: &Path, ids: std::ops::Range<i64>) {
+    use std::io::Write;
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(file).unwrap();
+    for id in ids {
+        let line = if id % 3 == 0 { format!("broken {id}") } else { format!("{{\"id\": {id}}}") };
+        writeln!(file, "{line}").unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_rows_are_kept_once_over_restarts() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Arc::new(TestData::new());
+    let file = folder.path().join("lines.json");
+    append_lines(&file, 0..1);
+    let engine = over(&folder.path().join("data"), &data).await.unwrap();
+    let session = engine.session();
+    session.execute("CREATE TABLE bad (source TEXT, place TEXT, reason TEXT, bytes BYTEA); CREATE TABLE good (id BIGINT)").await.unwrap();
+    let lines = format!(
+        "CREATE TABLE lines (id BIGINT) WITH ('connector' = 'file', 'path' = '{}', 'follow' = 'true', 'poll_interval' = '2ms', 'bad_rows' = 'bad')",
+        file.display()
+    );
+    session.execute(&lines).await.unwrap();
+    pipeline(&session, "INSERT INTO good SELECT id FROM lines").await;
+    let mut engine = engine;
+    for round in 1..=4_i64 {
+        let session = engine.session();
+        // The first round has bad rows only.
+        if round > 1 {
+            append_lines(&file, (round - 1) * 100 - 99..round * 100 - 99);
+        }
+        let end = round * 100 - 99;
+        let bad = (end + 2) / 3;
+        until(&session, "SELECT count(*), count(DISTINCT bytes) FROM bad", &format!("{bad}|{bad}")).await;
+        until(&session, "SELECT count(*), count(DISTINCT id) FROM good", &format!("{0}|{0}", end - bad)).await;
+        if round % 2 == 0 {
+            assert!(error(&session, "DROP TABLE bad").await.contains("DROP PIPELINE"));
+            harness::patiently("shutdown", engine.shutdown()).await;
+        } else {
+            // Like a crash: the older engine is fenced when it comes to write again.
+            session.execute("CHECKPOINT PIPELINE insert_into_good_1").await.unwrap();
+        }
+        engine = over(&folder.path().join("data"), &data).await.unwrap();
+    }
+    let places = rows(&engine.session(), "SELECT count(DISTINCT place) FROM bad WHERE source = 'lines' AND reason <> ''").await;
+    assert_eq!(places, ["101"]);
+    harness::patiently("shutdown", engine.shutdown()).await;
+}

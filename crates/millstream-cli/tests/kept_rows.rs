@@ -1,6 +1,6 @@
 //! Stored tables and materialized views when the process dies at every step of a checkpoint.
 
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test of the process from outside")]
+#![expect(clippy::unwrap_used, reason = "a test of the process from outside")]
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -91,6 +91,8 @@ pub(crate) struct TimeOptions {
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) max_future_skew: Option<Duration>,
     pub(crate) bad_rows: BadRows,
+    /// The stored table that bad rows go to.
+    pub(crate) bad_rows_table: Option<String>,
     pub(crate) late_rows: LateRows,
 }
 
@@ -144,16 +146,11 @@ pub(crate) fn stream(
 
 fn take_time_options(options: &mut Options) -> Result<TimeOptions> {
     let skip = options.take_ignore_parse_errors()?;
-    let bad_rows = match options.take_any(&["bad_rows", "bad-rows"])?.as_deref() {
-        None if skip => BadRows::Skip,
-        None | Some("fail") => BadRows::Fail,
-        Some("skip") => BadRows::Skip,
-        Some(other) => {
-            return Err(Error::user(
-                "0A000",
-                format!("bad_rows = '{other}': storing bad rows in a table is not supported yet (hint: 'fail' or 'skip')"),
-            ));
-        }
+    let (bad_rows, bad_rows_table) = match options.take_any(&["bad_rows", "bad-rows"])?.as_deref() {
+        None if skip => (BadRows::Skip, None),
+        None | Some("fail") => (BadRows::Fail, None),
+        Some("skip") => (BadRows::Skip, None),
+        Some(table) => (BadRows::Keep, Some(table.to_owned())),
     };
     let late_rows = match options.take_any(&["late_rows", "late-rows"])?.as_deref() {
         None | Some("lenient") => LateRows::Lenient,
@@ -164,6 +161,7 @@ fn take_time_options(options: &mut Options) -> Result<TimeOptions> {
         idle_timeout: options.take_duration("idle_timeout")?,
         max_future_skew: options.take_duration("max_future_skew")?,
         bad_rows,
+        bad_rows_table,
         late_rows,
     })
 }

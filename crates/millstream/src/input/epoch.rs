@@ -1,6 +1,7 @@
 //! What one turn of the crank gets.
 
 use datafusion::arrow::array::RecordBatch;
+use millstream_connectors::RejectedRow;
 use millstream_time::Watermark;
 
 /// The input of one epoch. Without any rows when only a deadline, a watermark or the end of a source was due.
@@ -24,6 +25,8 @@ impl EpochInput {
 pub struct SourceInput {
     /// The projected columns; batches of one lane are in the lane's order.
     pub batches: Vec<RecordBatch>,
+    /// Rows that did not decode, if the source keeps them ([`BadRows::Keep`](super::BadRows::Keep)).
+    pub rejected: Vec<RejectedRow>,
     /// After all of this epoch's batches. Never goes back.
     pub watermark: Watermark,
     /// Every lane that has not ended is idle: the watermark stays where it is.

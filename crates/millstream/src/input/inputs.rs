@@ -276,16 +276,19 @@ impl Inputs {
 
     fn hand_out(&mut self) -> EpochInput {
         self.clock_ms = self.clock_ms.max(self.clock.now());
-        let mut batches = vec![Vec::new(); self.sources.len()];
+        let mut handed_out = vec![(Vec::new(), Vec::new()); self.sources.len()];
         for lane in &mut self.lanes {
-            batches[lane.source].extend(lane.hand_out(&mut self.sources[lane.source].figures));
+            let (batches, rejected) = lane.hand_out(&mut self.sources[lane.source].figures);
+            let (all_batches, all_rejected) = &mut handed_out[lane.source];
+            all_batches.extend(batches);
+            all_rejected.extend(rejected);
         }
         let failure = self.gathering.failure.take();
         self.gathering = Gathering { failure, ..Gathering::default() };
-        let sources = self.sources.iter_mut().zip(batches).map(|(source, batches)| {
+        let sources = self.sources.iter_mut().zip(handed_out).map(|(source, (batches, rejected))| {
             source.told = source.gathered;
             let Progress { watermark, idle, finished } = source.told;
-            SourceInput { batches, watermark, idle, finished }
+            SourceInput { batches, rejected, watermark, idle, finished }
         });
         EpochInput { clock_ms: self.clock_ms, sources: sources.collect() }
     }

@@ -7,7 +7,7 @@ use datafusion::arrow::array::{Array, ArrayRef, RecordBatch};
 use datafusion::arrow::compute;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::error::DataFusionError;
-use millstream_connectors::{ConnectorError, LaneBatch, Position, Read};
+use millstream_connectors::{ConnectorError, LaneBatch, Position, Read, RejectedRow};
 use millstream_time::{Clock, Watermark};
 
 use super::error::{InputError, Result};
@@ -45,6 +45,8 @@ pub(super) struct InspectedBatch {
     /// Rows too far in the future to count for the watermark.
     pub(super) future_skew_rows: usize,
     pub(super) rejected_rows: usize,
+    /// Those rows, if somebody keeps them.
+    pub(super) rejected: Vec<RejectedRow>,
     pub(super) last_rejected: Option<RejectedExample>,
     pub(super) bytes_read: u64,
     /// Its size in memory.
@@ -99,6 +101,7 @@ impl Inspector {
             watermark,
             future_skew_rows,
             rejected_rows: batch.rejected.len(),
+            rejected: if self.bad_rows == BadRows::Keep { batch.rejected } else { Vec::new() },
             last_rejected,
             bytes_read: batch.bytes_read,
         })

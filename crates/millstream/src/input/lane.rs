@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
-use millstream_connectors::{LaneId, Position};
+use millstream_connectors::{LaneId, Position, RejectedRow};
 use millstream_time::Watermark;
 use tokio::sync::mpsc::error::TryRecvError;
 
@@ -33,6 +33,7 @@ pub(super) struct Lane {
 #[derive(Debug, Default)]
 struct Gathered {
     batches: Vec<RecordBatch>,
+    rejected: Vec<RejectedRow>,
     position: Option<Position>,
     watermark: Watermark,
     finished: bool,
@@ -140,6 +141,7 @@ impl Lane {
             last_rejected: batch.last_rejected,
             future_skew_rows: batch.future_skew_rows as u64,
         });
+        gathered.rejected.extend(batch.rejected);
         if batch.rows.num_rows() > 0 {
             gathered.batches.push(batch.rows);
         }
@@ -147,8 +149,8 @@ impl Lane {
         size
     }
 
-    /// Hands out what is gathered; adds its figures to `figures`.
-    pub(super) fn hand_out(&mut self, figures: &mut Figures) -> Vec<RecordBatch> {
+    /// Hands out what is gathered, rows and rejected rows; adds its figures to `figures`.
+    pub(super) fn hand_out(&mut self, figures: &mut Figures) -> (Vec<RecordBatch>, Vec<RejectedRow>) {
         let gathered = &mut self.gathered;
         self.told.watermark.advance(gathered.watermark);
         self.told.finished = gathered.finished;
@@ -160,7 +162,7 @@ impl Lane {
         if gathered.finished {
             self.reader = None;
         }
-        std::mem::take(&mut gathered.batches)
+        (std::mem::take(&mut gathered.batches), std::mem::take(&mut gathered.rejected))
     }
 
     /// When (monotonic) the lane becomes idle if nothing comes until then.

@@ -18,7 +18,7 @@
 //! How to read this folder: [`settings`] (what goes in), [`epoch`] and [`positions`] (what comes out), `inputs` (the loop),
 //! `pace` (when an epoch is full), `lane` and `source` (watermarks, idleness, drift), `reader` and `inspect` (the background).
 //!
-//! What it leaves out: which rows are late, timers of windows (the caller passes a deadline), and storing rejected rows.
+//! What it leaves out: which rows are late, timers of windows (the caller passes a deadline), and where rejected rows are stored.
 
 pub mod epoch;
 pub mod error;

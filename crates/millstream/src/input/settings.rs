@@ -54,6 +54,8 @@ pub enum BadRows {
     Fail,
     /// Count it and go on.
     Skip,
+    /// Count it, hand it out with the epoch that it belongs to, and go on.
+    Keep,
 }
 
 /// Sizes and times of epochs and queues.

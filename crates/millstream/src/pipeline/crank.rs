@@ -74,8 +74,13 @@ impl Crank<'_> {
         self.epoch_clock.set(epoch.clock_ms);
         let times =
             Times { watermarks: epoch.sources.iter().map(|source| source.watermark).collect(), clock: Watermark::from_ms(epoch.clock_ms) };
+        let mut rows_in = 0;
+        for (number, source) in epoch.sources.iter().enumerate() {
+            self.output.write_rejected(number, &source.rejected).await?;
+            rows_in += source.rejected.len();
+        }
         let mut rows = self.fill(epoch)?;
-        let rows_in: usize = rows.iter().flatten().map(RecordBatch::num_rows).sum();
+        rows_in += rows.iter().flatten().map(RecordBatch::num_rows).sum::<usize>();
         self.checkpoints.count(rows_in as u64, 0);
         loop {
             let step = self.plan.step(std::mem::take(&mut rows), &times).await.map_err(|error| Error::running(&error))?;
@@ -124,7 +129,7 @@ impl Crank<'_> {
 
     /// False for a query whose rows are gone once they are read.
     fn wants_checkpoints(&self) -> bool {
-        self.checkpoints.is_durable() || self.output.can_discard()
+        self.checkpoints.is_durable() || self.output.can_discard() || self.output.keeps_rejected()
     }
 
     fn checkpoint_due(&self) -> Option<Reason> {

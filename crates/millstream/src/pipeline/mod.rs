@@ -13,10 +13,12 @@ mod crank;
 mod lateness;
 mod output;
 mod plan;
+mod rejected;
 mod requests;
 mod start;
 mod status;
 
 pub(crate) use output::Output;
+pub(crate) use rejected::RejectedSink;
 pub(crate) use start::{PipelineSpec, start};
 pub use status::{PipelineHandle, PipelineState, PipelineStatus};

@@ -1,9 +1,10 @@
 //! Where a pipeline's rows go: to a query's reader, or into a sink.
 
 use datafusion::arrow::array::RecordBatch;
-use millstream_connectors::{ConnectorError, Delivery, Sealed, Sink};
+use millstream_connectors::{ConnectorError, Delivery, RejectedRow, Sealed, Sink};
 use tokio::sync::mpsc;
 
+use super::rejected::{self, RejectedSink};
 use crate::error::{Error, Result};
 
 /// The receiving end of a pipeline.
@@ -11,8 +12,8 @@ use crate::error::{Error, Result};
 pub(crate) enum Output {
     /// The reader of a query; a full channel is back-pressure.
     Rows(mpsc::Sender<Result<RecordBatch>>),
-    /// A sink.
-    Sink(Box<dyn Sink>),
+    /// A sink, and those for the rows that did not decode.
+    Sink { sink: Box<dyn Sink>, rejected: Vec<RejectedSink> },
 }
 
 /// What became of written rows.
@@ -34,7 +35,7 @@ impl Output {
                     }
                 }
             }
-            Self::Sink(sink) => {
+            Self::Sink { sink, .. } => {
                 match sink.write(&batches).await {
                     // Whoever read it has had enough (`millstream … | head`): a quiet end.
                     Err(ConnectorError::Closed(_)) => return Ok(Written::Closed),
@@ -45,19 +46,35 @@ impl Output {
         Ok(Written::Taken)
     }
 
+    /// Takes rows of a source that did not decode. The reader of a query gets only their number.
+    pub(super) async fn write_rejected(&mut self, source: usize, rows: &[RejectedRow]) -> Result<()> {
+        match self {
+            Self::Rows(_) => Ok(()),
+            Self::Sink { rejected, .. } => rejected::write(rejected, source, rows).await,
+        }
+    }
+
+    /// True if rows that do not decode wait for a checkpoint to be seen.
+    pub(super) fn keeps_rejected(&self) -> bool {
+        matches!(self, Self::Sink { rejected, .. } if !rejected.is_empty())
+    }
+
     /// True if rows written since the last checkpoint can be taken back.
     pub(super) fn can_discard(&self) -> bool {
-        matches!(self, Self::Sink(sink) if sink.delivery() == Delivery::Transactional)
+        matches!(self, Self::Sink { sink, .. } if sink.delivery() == Delivery::Transactional)
     }
 
     /// Ends what belongs to `checkpoint`; `None` where nothing is kept back (a query's reader, a closed pipe).
     pub(super) async fn seal(&mut self, checkpoint: u64) -> Result<Option<Sealed>> {
         match self {
             Self::Rows(_) => Ok(None),
-            Self::Sink(sink) => match sink.seal(checkpoint).await {
-                Err(ConnectorError::Closed(_)) => Ok(None),
-                sealed => Ok(Some(sealed?)),
-            },
+            Self::Sink { sink, rejected } => {
+                let sealed = match sink.seal(checkpoint).await {
+                    Err(ConnectorError::Closed(_)) => None,
+                    sealed => Some(sealed?),
+                };
+                rejected::seal(rejected, checkpoint, sealed).await
+            }
         }
     }
 
@@ -65,14 +82,18 @@ impl Output {
     pub(super) async fn publish(&mut self, sealed: &Sealed) -> Result<()> {
         match self {
             Self::Rows(_) => Ok(()),
-            Self::Sink(sink) => Ok(sink.publish(sealed).await?),
+            Self::Sink { sink, rejected } => match rejected::publish(rejected, sealed).await? {
+                Some(sealed) => Ok(sink.publish(&sealed).await?),
+                None => Ok(()),
+            },
         }
     }
 
     /// Takes back what was written since the last checkpoint.
     pub(super) async fn discard(&mut self) -> Result<()> {
-        if let Self::Sink(sink) = self {
+        if let Self::Sink { sink, rejected } = self {
             sink.discard().await?;
+            rejected::discard(rejected).await?;
         }
         Ok(())
     }
@@ -89,7 +110,7 @@ impl Output {
     pub(super) async fn closed(&mut self) {
         match self {
             Self::Rows(reader) => reader.closed().await,
-            Self::Sink(_) => std::future::pending().await,
+            Self::Sink { .. } => std::future::pending().await,
         }
     }
 }

@@ -9,12 +9,12 @@ use millstream_connectors::{Options, Sink};
 use millstream_sql::parse::{CreateSink, Insert, PipelineAction, PipelineCommand, SinkTarget, identifier_text};
 use millstream_sql::physical;
 
-use super::Session;
 use super::run_statement::{done, object_name, rows_of};
+use super::{Session, tables};
 use crate::catalog::{Object, Stream};
 use crate::data_folder::{DataFolder, ObjectKind, StoredObject, new_nonce};
 use crate::error::{Error, Result};
-use crate::pipeline::{Output, PipelineHandle, PipelineSpec, start};
+use crate::pipeline::{Output, PipelineHandle, PipelineSpec, RejectedSink, start};
 use crate::planning::{Planned, Planner, check_emit};
 use crate::query::Outcome;
 use crate::stored_table::StoredTable;
@@ -183,9 +183,11 @@ async fn write(
             Ok(Outcome::Done { message: format!("INSERT 0 {rows}") })
         }
         Planned::Pipeline { plan, streams } => {
+            check_bad_rows_tables(session, &streams)?;
             let sql = planner.sql;
             let id = session.remember(ObjectKind::Pipeline, &name, sql).await?;
-            let output = Output::Sink(target.into_sink(&name, id));
+            let rejected = rejected_sinks(session, &streams, &name, id)?;
+            let output = Output::Sink { sink: target.into_sink(&name, id), rejected };
             let spec = spec(session, planner, name.clone(), plan, streams, output);
             let started = start_stored(session, spec, id, sql).await;
             if started.is_err() && session.replaying.is_none() {
@@ -194,6 +196,25 @@ async fn write(
             started.map(Outcome::Pipeline)
         }
     }
+}
+
+/// Says what is wrong with the tables of bad rows before anything is stored.
+pub(super) fn check_bad_rows_tables(session: &Session, streams: &[Arc<Stream>]) -> Result<()> {
+    let mut names = streams.iter().filter_map(|stream| stream.time.bad_rows_table.as_deref());
+    names.try_for_each(|name| tables::bad_rows_table(session, name).map(drop))
+}
+
+/// Where rows of the streams go that do not decode, as their `bad_rows` say.
+pub(super) fn rejected_sinks(session: &Session, streams: &[Arc<Stream>], pipeline: &str, id: Option<u64>) -> Result<Vec<RejectedSink>> {
+    let mut sinks = Vec::new();
+    for (number, stream) in streams.iter().enumerate() {
+        let Some(name) = &stream.time.bad_rows_table else { continue };
+        let table = tables::bad_rows_table(session, name)?;
+        // A mark of its own, so that it is not taken for the pipeline's result if both go to one table.
+        let mark = format!("{}r{number}", pipeline_id(id));
+        sinks.push(RejectedSink::new(number, stream.name.clone(), table.sink(pipeline, &mark, false)));
+    }
+    Ok(sinks)
 }
 
 /// Starts a pipeline whose checkpoints are kept under `id`, if there is a data folder.

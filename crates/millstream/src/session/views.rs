@@ -12,7 +12,7 @@ use millstream_connectors::Options;
 use millstream_sql::parse::{CreateView, identifier_text};
 
 use super::objects::{Modifiers, may_make, put_in_place, stop_pipeline};
-use super::pipelines::{pipeline_id, spec, start_stored};
+use super::pipelines::{check_bad_rows_tables, pipeline_id, rejected_sinks, spec, start_stored};
 use super::run_statement::{done, object_name};
 use super::tables::result_columns;
 use super::{Session, objects};
@@ -73,6 +73,7 @@ pub(super) async fn create_materialized_view(session: &Session, create: &CreateV
     let logical = view_plan(&planner, create, &name)?;
     let schema = result_columns(&logical, &name)?;
     let Planned::Pipeline { plan, streams } = planner.plan(&logical)? else { return Err(nothing_to_follow(&name)) };
+    check_bad_rows_tables(session, &streams)?;
     let _definitions = session.engine.inner.definitions.lock().await;
     if let Some(outcome) = existing(session, create, &name, sql)? {
         return Ok(outcome);
@@ -96,7 +97,8 @@ pub(super) async fn create_materialized_view(session: &Session, create: &CreateV
         session.engine.inner.pipelines.lock().add(handle.clone());
         return Ok(Outcome::Pipeline(handle));
     }
-    let output = Output::Sink(Box::new(table.sink(&name, &pipeline_id(id), true)));
+    let rejected = rejected_sinks(session, &streams, &name, id)?;
+    let output = Output::Sink { sink: Box::new(table.sink(&name, &pipeline_id(id), true)), rejected };
     let spec = spec(session, planner, name.clone(), plan, streams, output);
     match start_stored(session, spec, id, sql).await {
         Ok(handle) => Ok(Outcome::Pipeline(handle)),
