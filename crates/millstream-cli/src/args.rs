@@ -79,8 +79,8 @@ pub(crate) struct Options {
     #[arg(long = "set", global = true, value_name = "NAME=VALUE", value_parser = parse_setting)]
     pub(crate) settings: Vec<(String, String)>,
 
-    /// Remember tables, views and pipelines with their state in this folder (a path, or a URL of an object store); what is
-    /// there comes back and goes on, and a script run again finds what it made before
+    /// Remember tables, views and pipelines with their state in this folder; what is there comes back and goes on, and with
+    /// 'run' a script that is run again finds what it made before
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data: Option<String>,
 
@@ -161,6 +161,8 @@ pub(crate) struct Invocation {
     /// What to run, in order. Empty: nothing was named.
     pub(crate) inputs: Vec<Input>,
     pub(crate) options: Options,
+    /// `run`: statements that define what a data folder has already go on with that.
+    pub(crate) resumes: bool,
     /// Instead of running SQL.
     pub(crate) selftest: Option<SelfTest>,
 }
@@ -171,6 +173,7 @@ impl Args {
         let matches = Self::command().try_get_matches_from(words).map_err(with_script_hint)?;
         let args = Self::from_arg_matches(&matches)?;
         let mut selftest = None;
+        let resumes = matches!(args.command, Some(Command::Run { .. }));
         let inputs = match args.command {
             Some(Command::SelfTest(options)) => {
                 selftest = Some(options);
@@ -186,7 +189,7 @@ impl Args {
         if inputs.iter().filter(|input| **input == Input::Stdin).count() > 1 {
             return Err(Self::command().error(ErrorKind::ArgumentConflict, "standard input can be read only once: '-' is given twice"));
         }
-        Ok(Invocation { inputs, options: args.options, selftest })
+        Ok(Invocation { inputs, options: args.options, selftest, resumes })
     }
 
     /// What a person sees who starts the program without arguments.

@@ -12,7 +12,7 @@ use futures::FutureExt;
 use millstream::{Engine, Outcome, ParsedStatement, PipelineState, PipelineStatus, Query, Session};
 use millstream_time::{Clock, SystemClock};
 
-use crate::args::Options;
+use crate::args::{Invocation, Options};
 use crate::format::RowFormat;
 use crate::interrupt::{Interrupts, Signal};
 use crate::report::{missing_rows, names_terminal_sink, pipeline_summary, placed, summary};
@@ -49,7 +49,8 @@ impl From<millstream::Error> for Stop {
 }
 
 /// Runs all scripts and returns the program's exit code; errors have been printed.
-pub(crate) async fn run(options: &Options, scripts: &[Script], screen: &mut Screen, interrupts: Interrupts) -> u8 {
+pub(crate) async fn run(invocation: &Invocation, scripts: &[Script], screen: &mut Screen, interrupts: Interrupts) -> u8 {
+    let options = &invocation.options;
     let mut builder = Engine::builder();
     if let Some(data) = &options.data {
         builder = builder.data(data);
@@ -66,7 +67,7 @@ pub(crate) async fn run(options: &Options, scripts: &[Script], screen: &mut Scre
     };
     let clock = SystemClock::default();
     let mut runner = Runner {
-        session: engine.session().resuming(),
+        session: if invocation.resumes { engine.session().resuming() } else { engine.session() },
         engine: &engine,
         options,
         screen,
