@@ -57,6 +57,16 @@ pub(super) const PIPELINES: &[Pipeline] = &[
                 AND date_bin(INTERVAL '10 seconds', p.date_time) = date_bin(INTERVAL '10 seconds', a.date_time)",
     },
     Pipeline {
+        sink: "hottest",
+        query: "SELECT window_start, auction, n FROM (SELECT window_start, window_end, auction, n, ROW_NUMBER() OVER \
+                (PARTITION BY window_start, window_end ORDER BY n DESC, auction) AS place FROM \
+                (SELECT window_start, window_end, auction, count(*) AS n FROM TUMBLE(bid, date_time, INTERVAL '10 seconds') \
+                GROUP BY window_start, window_end, auction)) WHERE place <= 3",
+        batch: "SELECT window_start, auction, n FROM (SELECT window_start, auction, n, ROW_NUMBER() OVER \
+                (PARTITION BY window_start ORDER BY n DESC, auction) AS place FROM \
+                (SELECT date_bin(INTERVAL '10 seconds', date_time) AS window_start, auction, count(*) AS n FROM bid GROUP BY 1, 2)) WHERE place <= 3",
+    },
+    Pipeline {
         sink: "hopped",
         query: "SELECT window_start, sensor, count(*) AS n, min(celsius) AS lowest FROM HOP(reading, ts, INTERVAL '2 seconds', INTERVAL '6 seconds') \
                 GROUP BY window_start, window_end, sensor",
