@@ -80,18 +80,8 @@ async fn create_stored(session: &Session, create: &CreateTable, name: String, sq
     }
     let replaced = session.replaced(ObjectKind::Table, &name);
     let id = session.remember(ObjectKind::Table, &name, sql).await?;
-    let filled = async {
-        let table = session.open_table(id, definition, Some(schema)).await?;
-        let inserted = match &rows {
-            Some(rows) => table.insert(rows).await?,
-            None => 0,
-        };
-        if inserted == 0 && (create.query.is_some() || create.like.is_some()) {
-            table.keep_schema().await?;
-        }
-        Ok((table, inserted))
-    };
-    match filled.await {
+    let says_columns = create.query.is_none() && create.like.is_none();
+    match open_filled(session, id, definition, schema, rows.as_deref(), says_columns).await {
         Ok((table, inserted)) => {
             put_in_place(session, &name, table.provider(), Object::Stored(table)).await?;
             session.delete_replaced(replaced).await?;
@@ -102,6 +92,23 @@ async fn create_stored(session: &Session, create: &CreateTable, name: String, sq
             Err(error)
         }
     }
+}
+
+/// A new table with its first rows, and their number. If its statement does not say its columns, its log does.
+async fn open_filled(
+    session: &Session,
+    id: Option<u64>,
+    definition: Definition,
+    schema: SchemaRef,
+    rows: Option<&[RecordBatch]>,
+    says_columns: bool,
+) -> Result<(Arc<StoredTable>, u64)> {
+    let table = session.open_table(id, definition, Some(schema)).await?;
+    let inserted = table.insert(rows.unwrap_or_default()).await?;
+    if inserted == 0 && !says_columns {
+        table.keep_schema().await?;
+    }
+    Ok((table, inserted))
 }
 
 /// A stored table of the data folder.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::datasource::ViewTable;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use millstream_connectors::Options;
@@ -78,20 +79,7 @@ pub(super) async fn create_materialized_view(session: &Session, create: &CreateV
     if let Some(outcome) = existing(session, create, &name, sql)? {
         return Ok(outcome);
     }
-    let replaced = session.replaced(ObjectKind::MaterializedView, &name);
-    if session.replaying.is_none() {
-        stop_pipeline(session, &name).await;
-    }
-    let id = session.remember(ObjectKind::MaterializedView, &name, sql).await?;
-    let table = match kept_rows(session, &name) {
-        Some(table) => table,
-        None => {
-            let table = session.open_table(id, definition, Some(schema)).await?;
-            put_in_place(session, &name, table.provider(), Object::MaterializedView(Arc::clone(&table))).await?;
-            session.delete_replaced(replaced).await?;
-            table
-        }
-    };
+    let (id, table) = view_rows(session, definition, schema).await?;
     if session.replaying.as_ref().is_some_and(|object| object.paused) {
         let handle = PipelineHandle::ended(&name, None);
         session.engine.inner.pipelines.lock().add(handle.clone());
@@ -110,6 +98,23 @@ pub(super) async fn create_materialized_view(session: &Session, create: &CreateV
             Err(error)
         }
     }
+}
+
+/// Makes the place for the view's rows, or finds it: its id in the data folder, and the place.
+async fn view_rows(session: &Session, definition: Definition, schema: SchemaRef) -> Result<(Option<u64>, Arc<StoredTable>)> {
+    let (name, sql) = (definition.name.clone(), definition.sql.clone());
+    let replaced = session.replaced(ObjectKind::MaterializedView, &name);
+    if session.replaying.is_none() {
+        stop_pipeline(session, &name).await;
+    }
+    let id = session.remember(ObjectKind::MaterializedView, &name, &sql).await?;
+    if let Some(table) = kept_rows(session, &name) {
+        return Ok((id, table));
+    }
+    let table = session.open_table(id, definition, Some(schema)).await?;
+    put_in_place(session, &name, table.provider(), Object::MaterializedView(Arc::clone(&table))).await?;
+    session.delete_replaced(replaced).await?;
+    Ok((id, table))
 }
 
 fn nothing_to_follow(name: &str) -> Error {
