@@ -68,7 +68,7 @@ fn start(invocation: &Invocation, mut screen: Screen, messages: &Messages) -> Ex
     };
     let code = match &invocation.selftest {
         Some(selftest) => runtime.block_on(selftest::run(selftest, &mut screen)),
-        None => runtime.block_on(run::run(&invocation, &scripts, &mut screen, interrupts)),
+        None => runtime.block_on(run::run(invocation, &scripts, &mut screen, interrupts)),
     };
     // Work that is stuck in a blocking call must not keep the program from ending.
     runtime.shutdown_background();
