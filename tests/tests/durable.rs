@@ -45,7 +45,12 @@ impl Place {
 
     /// Makes the table and the pipeline `s` over `from`; slow enough to be caught in the middle.
     async fn start(&self, session: &Session, from: &str) -> PipelineHandle {
-        session.execute(&bids(", 'rate' = '60000'")).await.unwrap();
+        self.start_at(60_000, session, from).await
+    }
+
+    /// At so many events a second.
+    async fn start_at(&self, rate: u32, session: &Session, from: &str) -> PipelineHandle {
+        session.execute(&bids(&format!(", 'rate' = '{rate}'"))).await.unwrap();
         let windows = WINDOWS.replace("{from}", from);
         let sink = self.sink();
         let sql = format!(
@@ -165,8 +170,8 @@ async fn a_pipeline_goes_on_with_other_numbers_of_partitions() {
 async fn the_newer_engine_fences_the_older_one() {
     let place = Place::new();
     let older = place.engine(2).await;
-    let fenced = place.start(&older.session(), TUMBLE).await;
-    rows_read(&fenced, 20_000).await;
+    let fenced = place.start_at(20_000, &older.session(), TUMBLE).await;
+    rows_read(&fenced, 5_000).await;
     let newer = place.engine(2).await;
     let ended = patiently("the older one notices", fenced.wait()).await;
     let error = ended.expect_err(&format!("the newer one runs: {:?}", newer.pipelines()));

@@ -157,6 +157,27 @@ async fn recover(store: &PipelineStore, identity: PlanIdentity, output: &mut Out
     Ok(Some((checkpoint, restored.finished)))
 }
 
+/// Inputs and plan as of a checkpoint.
+async fn start_again(spec: &mut PipelineSpec, sources: &[SourceSpec], last: &Checkpoint) -> Result<(Inputs, EpochPlan)> {
+    let inputs = Inputs::open(sources.to_vec(), Some(&last.positions), spec.settings.input(), Arc::clone(&spec.clock)).await?;
+    let plan = epoch_plan(&spec.plan, &spec.state, &spec.settings).await?;
+    plan.restore(&operators_of(last, spec.store.as_deref()).await?).map_err(|error| Error::running(&error))?;
+    Ok((inputs, plan))
+}
+
+/// What was sealed before a failure is whole: it becomes a checkpoint, unless that is what failed.
+async fn finish_checkpoint(checkpoints: &mut Checkpoints, output: &mut Output) -> Result<()> {
+    if let Some(done) = checkpoints.left_unpublished().await {
+        let done = done?;
+        if let Some(sealed) = &done.sealed {
+            output.publish(sealed).await?;
+        }
+        checkpoints.published(done, Vec::new());
+    }
+    checkpoints.finished().await;
+    Ok(())
+}
+
 /// The state of the last checkpoint, from where its rows are; none before the first.
 async fn operators_of(last: &Checkpoint, store: Option<&PipelineStore>) -> Result<Vec<OperatorSnapshot>> {
     match store {
@@ -189,11 +210,7 @@ async fn supervise(
             Some(first) => first,
             None => {
                 checkpoints.go_back(spec.clock.monotonic());
-                let start = Some(&checkpoints.last.positions);
-                let inputs = Inputs::open(sources.to_vec(), start, spec.settings.input(), Arc::clone(&spec.clock)).await?;
-                let plan = epoch_plan(&spec.plan, &spec.state, &spec.settings).await?;
-                plan.restore(&operators_of(&checkpoints.last, spec.store.as_deref()).await?).map_err(|error| Error::running(&error))?;
-                (inputs, plan)
+                start_again(spec, sources, &checkpoints.last).await?
             }
         };
         let number = checkpoints.last.number;
@@ -218,15 +235,7 @@ async fn supervise(
             Err(error) => error,
         };
         drop(crank);
-        // What was sealed before the failure is whole: it becomes a checkpoint, unless that is what failed.
-        if let Some(done) = checkpoints.left_unpublished().await {
-            let done = done?;
-            if let Some(sealed) = &done.sealed {
-                spec.output.publish(sealed).await?;
-            }
-            checkpoints.published(done, Vec::new());
-        }
-        checkpoints.finished().await;
+        finish_checkpoint(&mut checkpoints, &mut spec.output).await?;
         if !replayable || !spec.output.can_discard() || error.is_final() {
             return Err(error);
         }
