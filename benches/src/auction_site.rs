@@ -94,7 +94,9 @@ impl Origin {
             Self::Memory => format!("'connector' = 'prepared', 'name' = '{name}'"),
             Self::Parquet | Self::Json => file_options(self, table, folder),
         };
-        let columns = columns_of(table).iter().fold(String::new(), |mut sql, (column, kind)| {
+        // Prepared batches bring their columns along.
+        let declared = if self == Self::Memory { &[] } else { columns_of(table) };
+        let columns = declared.iter().fold(String::new(), |mut sql, (column, kind)| {
             // Writing into a string cannot fail.
             let _ = write!(sql, "{column} {kind}, ");
             sql

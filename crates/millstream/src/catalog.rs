@@ -133,6 +133,9 @@ pub(crate) fn stream(
     let watermark = watermark(create, &schema, &columns, &df_schema, planner)?;
     let role = connectors.role(&options)?;
     let source = if role.is_source() { Some(connectors.source(options.clone(), Arc::clone(&physical), Arc::clone(clock))?) } else { None };
+    if let Some(source) = &source {
+        check_source(&name, &source.schema(), &physical)?;
+    }
     let processing_time = columns.iter().enumerate().filter(|(_, source)| matches!(source, ColumnSource::ProcessingTime)).map(|(n, _)| n);
     let table = StreamTable {
         name: name.clone(),
@@ -142,6 +145,25 @@ pub(crate) fn stream(
         schema,
     };
     Ok(Stream { name, sql: sql.to_owned(), table: Arc::new(table), columns, physical, options, source, time, watermark })
+}
+
+/// A connector must give what was declared; one of the program may not.
+fn check_source(name: &str, given: &SchemaRef, declared: &SchemaRef) -> Result<()> {
+    let types = |schema: &SchemaRef| schema.fields().iter().map(|field| field.data_type().clone()).collect::<Vec<_>>();
+    if types(given) == types(declared) {
+        return Ok(());
+    }
+    let list = |schema: &SchemaRef| {
+        schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect::<Vec<_>>().join(", ")
+    };
+    Err(Error::user(
+        "42804",
+        format!(
+            "the connector of {name} gives other columns than were declared: {}; declared were {} (hint: leave the columns out, where the connector knows them)",
+            list(given),
+            list(declared)
+        ),
+    ))
 }
 
 fn take_time_options(options: &mut Options) -> Result<TimeOptions> {
