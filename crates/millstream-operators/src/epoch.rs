@@ -60,10 +60,15 @@ impl EpochInputs {
         self.batches.lock().get(&leaf).cloned()
     }
 
-    /// The part of a leaf's batches that partition `partition` of `partitions` reads: dealt in turn, batch by batch.
+    /// The part of a leaf's batches that partition `partition` of `partitions` reads: neighbouring batches, so that what comes out
+    /// partition by partition is in the order in which it came in. The first partitions get something if not all do.
     pub fn deal(&self, leaf: LeafId, partition: usize, partitions: usize) -> Vec<RecordBatch> {
         let Some(batches) = self.get(leaf) else { return Vec::new() };
-        batches.iter().skip(partition).step_by(partitions.max(1)).cloned().collect()
+        let busy = partitions.clamp(1, batches.len().max(1));
+        if partition >= busy {
+            return Vec::new();
+        }
+        batches[partition * batches.len() / busy..(partition + 1) * batches.len() / busy].to_vec()
     }
 }
 
@@ -146,5 +151,31 @@ impl ExecutionPlan for EpochScan {
         let batches = inputs.deal(self.leaf, partition, partitions);
         let stream = MemoryStream::try_new(batches, self.schema(), self.projection.clone())?;
         Ok(Box::pin(stream))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::array::{AsArray, Int64Array};
+    use datafusion::arrow::datatypes::Int64Type;
+
+    use super::*;
+
+    #[test]
+    fn partitions_in_turn_give_the_order_of_arrival() {
+        let batch = |n: i64| RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(vec![n])) as _)]).unwrap();
+        for count in 1..9_i64 {
+            for partitions in 1..6 {
+                let inputs = EpochInputs::default();
+                inputs.set(LeafId::Source(0), (0..count).map(batch).collect());
+                let dealt: Vec<Vec<RecordBatch>> =
+                    (0..partitions).map(|partition| inputs.deal(LeafId::Source(0), partition, partitions)).collect();
+                let numbers: Vec<i64> = dealt.iter().flatten().map(|batch| batch.column(0).as_primitive::<Int64Type>().value(0)).collect();
+                assert_eq!(numbers, (0..count).collect::<Vec<_>>(), "{count} batches, {partitions} partitions");
+                let sizes: Vec<usize> = dealt.iter().map(Vec::len).filter(|size| *size > 0).collect();
+                assert_eq!(sizes.len(), partitions.min(usize::try_from(count).unwrap()));
+                assert!(sizes.iter().max().unwrap() - sizes.iter().min().unwrap() <= 1);
+            }
+        }
     }
 }
