@@ -16,6 +16,7 @@ pub(crate) struct MemoryBudget {
     /// Bytes; `None`: no limit.
     limit: Option<u64>,
     used: AtomicU64,
+    shares: AtomicU64,
 }
 
 /// One pipeline's part; what it held is free again when it is dropped.
@@ -27,10 +28,11 @@ pub(crate) struct MemoryShare {
 
 impl MemoryBudget {
     pub(crate) fn new(limit: Option<u64>) -> Arc<Self> {
-        Arc::new(Self { limit, used: AtomicU64::new(0) })
+        Arc::new(Self { limit, ..Self::default() })
     }
 
     pub(crate) fn share(self: &Arc<Self>) -> MemoryShare {
+        self.shares.fetch_add(1, Ordering::Relaxed);
         MemoryShare { budget: Arc::clone(self), held: 0 }
     }
 }
@@ -48,9 +50,10 @@ impl MemoryShare {
         } else {
             used.fetch_sub(before - bytes, Ordering::Relaxed) - (before - bytes)
         };
+        let shares = self.budget.shares.load(Ordering::Relaxed);
         match self.budget.limit {
-            // A small pipeline does not pay for a large one.
-            Some(limit) if total > limit && bytes * 2 >= total => Err(Error::out_of_memory(format!(
+            // A small pipeline does not pay for a large one; the largest always holds its even part.
+            Some(limit) if total > limit && bytes.saturating_mul(shares) >= total => Err(Error::out_of_memory(format!(
                 "the memory limit of {} is reached: pipeline {pipeline} holds {} of state (hint: fewer keys or smaller windows, or a larger --memory-limit)",
                 megabytes(limit),
                 megabytes(bytes)
@@ -63,6 +66,7 @@ impl MemoryShare {
 impl Drop for MemoryShare {
     fn drop(&mut self) {
         self.budget.used.fetch_sub(self.held, Ordering::Relaxed);
+        self.budget.shares.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -87,5 +91,13 @@ mod tests {
         small.hold("small", 60).unwrap();
         assert!(small.hold("small", 101).is_err());
         small.hold("small", 100).unwrap();
+    }
+
+    #[test]
+    fn of_many_equal_ones_some_pay() {
+        let budget = MemoryBudget::new(Some(100));
+        let mut shares: Vec<MemoryShare> = (0..5).map(|_| budget.share()).collect();
+        let failed = shares.iter_mut().filter_map(|share| share.hold("one", 24).err()).count();
+        assert!(failed > 0);
     }
 }
