@@ -1,0 +1,1 @@
+//! Models over Arrow batches: inference, learners that keep their state in Arrow columns, and metrics.

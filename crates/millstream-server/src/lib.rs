@@ -1,0 +1,1 @@
+//! Serving the engine: the Postgres wire protocol and the HTTP side.
