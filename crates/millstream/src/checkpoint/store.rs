@@ -16,8 +16,8 @@ use std::sync::Arc;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use millstream_checkpoint::{
-    Backoff, CheckpointError, Claimed, Folder, Head, Look, Manifest, ManifestKind, ManifestStats, PipelineFolder, PipelineOwner,
-    Publication, Published, Recovery, SinkState, recovery,
+    Backoff, CheckpointError, Claimed, Folder, Look, Manifest, ManifestKind, ManifestStats, PipelineFolder, PipelineOwner, Publication,
+    Published, Recovery, SinkState, recovery,
 };
 use millstream_connectors::Sealed;
 use millstream_time::Clock;
@@ -102,7 +102,7 @@ impl PipelineStore {
     pub(crate) async fn claim(&self, identity: &PlanIdentity) -> Result<Claim> {
         loop {
             let look = self.look().await?;
-            if let Some((number, sealed)) = unpublished(&look)? {
+            if let Some((number, sealed)) = self.unpublished(&look).await? {
                 return Ok(Claim::Publish { number, sealed });
             }
             let manifest = match look.choose(Published::Perhaps) {
@@ -148,14 +148,19 @@ impl PipelineStore {
         }
         crash_point::reach("after-state");
         let inputs = StoredInputs { positions: draft.positions, finished: draft.reason == super::Reason::Finished };
-        let sealed = draft.sealed.as_ref().map(to_json).transpose()?;
+        let mut sinks = Vec::new();
+        if let Some(sealed) = &draft.sealed {
+            let staged = self.write_staged(owner, &sealed.staged).await?;
+            bytes_new += staged.iter().map(|file| file.bytes).sum::<u64>();
+            sinks.push(SinkState { name: SINK.to_owned(), sealed: to_json(sealed)?, staged });
+        }
         let mut manifest = Manifest {
             kind: ManifestKind::Checkpoint,
             created_at_ms: created_ms,
             reason: draft.reason.as_str().to_owned(),
             inputs: to_json(&inputs)?,
             operators,
-            sinks: sealed.map(|sealed| SinkState { name: SINK.to_owned(), sealed, staged: Vec::new() }).into_iter().collect(),
+            sinks,
             ..self.first_manifest(&identity)?
         };
         let duration = self.clock.monotonic().saturating_sub(started);
@@ -357,17 +362,6 @@ impl PipelineStore {
         let pause = backoff.delay(attempt.min(backoff.retries_max - 1), self.next_number()).unwrap_or_default();
         tracing::warn!(pipeline = self.name, %error, attempt, "the data folder fails; it is tried again");
         self.clock.sleep(pause).await;
-    }
-}
-
-/// The newest checkpoint, if it is whole and not marked as published, and what its sink has sealed.
-fn unpublished(look: &Look) -> Result<Option<(u64, Option<Sealed>)>> {
-    match &look.head {
-        Head::Entry(stored) if !look.committed && look.damage.is_none() => {
-            let sealed = stored.entry.body.sinks.first().map(|sink| from_json(&sink.sealed, "sealed rows")).transpose()?;
-            Ok(Some((stored.entry.number, sealed)))
-        }
-        _ => Ok(None),
     }
 }
 

@@ -61,7 +61,7 @@ impl Output {
 
     /// True if rows written since the last checkpoint can be taken back.
     pub(super) fn can_discard(&self) -> bool {
-        matches!(self, Self::Sink { sink, .. } if sink.delivery() == Delivery::Transactional)
+        matches!(self, Self::Sink { sink, .. } if sink.delivery() != Delivery::AtLeastOnce)
     }
 
     /// Ends what belongs to `checkpoint`; `None` where nothing is kept back (a query's reader, a closed pipe).

@@ -74,7 +74,10 @@ impl OpenTarget {
     /// Of a pipeline whose id in the data folder is `id`.
     fn into_sink(self, pipeline: &str, id: Option<u64>) -> Box<dyn Sink> {
         match self {
-            Self::Sink(sink) => sink,
+            Self::Sink(mut sink) => {
+                sink.serve(&format!("{pipeline}/{}", pipeline_id(id)));
+                sink
+            }
             Self::Stored(table) => Box::new(table.sink(pipeline, &pipeline_id(id), false)),
         }
     }
