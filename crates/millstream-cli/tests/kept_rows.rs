@@ -51,6 +51,26 @@ fn run_with_crashes(crashes: &[&str]) -> (String, u32) {
     (seen(folder.path()), died)
 }
 
+/// Rows that wait for their checkpoint are printed by whoever comes after a crash, and those that never got one are made again.
+#[test]
+fn lines_that_wait_for_their_checkpoint_are_neither_lost_nor_early() {
+    let script = "CREATE TABLE bids WITH ('connector' = 'nexmark', 'table' = 'bid', 'events' = '4000', 'rate' = '8000');
+        CREATE SINK lines WITH ('connector' = 'stdout', 'format' = 'csv', 'csv.header' = 'false', 'delivery' = 'after_checkpoint')
+        AS SELECT auction, bidder, price, date_time FROM bids;";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("script.sql");
+    std::fs::write(&file, script).unwrap();
+    let mut printed = String::new();
+    for crash in [Some("after-manifest:3"), Some("after-state:4"), None] {
+        let output = millstream(folder.path(), &["run", file.to_str().unwrap()], crash);
+        assert_eq!(output.status.success(), crash.is_none(), "{}", String::from_utf8_lossy(&output.stderr));
+        printed.push_str(&String::from_utf8(output.stdout).unwrap());
+    }
+    let rows: Vec<&str> = printed.lines().filter(|line| line.split(',').count() == 4).collect();
+    let distinct: std::collections::BTreeSet<&str> = rows.iter().copied().collect();
+    assert_eq!((rows.len(), distinct.len()), (3680, 3680));
+}
+
 #[test]
 fn a_crash_at_any_step_loses_and_doubles_nothing() {
     let (expected, died) = run_with_crashes(&[]);
