@@ -18,7 +18,7 @@ pub(super) enum Output {
     Share(Share, Average, Option<f64>),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ConfusionStates {
     output: Output,
     classes: ClassNumbers,
@@ -31,7 +31,7 @@ const CLASSES_MAX: usize = 10_000;
 const DENSE_CLASSES_MAX: u32 = 32;
 
 /// Numbers for labels, the same in all groups.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct ClassNumbers {
     names: Vec<String>,
     by_name: HashMap<String, u32>,
@@ -117,7 +117,7 @@ impl ClassNumbers {
 }
 
 /// Counts by (label, prediction).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Cells {
     Dense { side: u32, counts: Vec<i64> },
     Sparse(HashMap<(u32, u32), i64>),
@@ -187,36 +187,61 @@ impl ConfusionStates {
         Self { output, classes: ClassNumbers::default(), states: Vec::new() }
     }
 
-    fn grow(&mut self, groups: usize) {
-        if self.states.len() < groups {
-            self.states.resize_with(groups, Cells::default);
-        }
-    }
-
     /// A list of cells for each group, by label and prediction: whole numbers by size, others by text.
     fn cells(&self, states: &[Cells]) -> Result<ArrayRef> {
-        let (mut labels, mut predicted, mut counts, mut lengths) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for state in states {
-            let mut cells: Vec<(&str, &str, i64)> = state
-                .list()
-                .into_iter()
-                .map(|(label, predicted, count)| {
-                    (self.classes.names[label as usize].as_str(), self.classes.names[predicted as usize].as_str(), count)
-                })
-                .collect();
+        let name = |class: u32| self.classes.names[class as usize].as_str();
+        let lists = states.iter().map(|state| {
+            let mut cells: Vec<Cell<'_>> =
+                state.list().into_iter().map(|(label, predicted, count)| (name(label), name(predicted), count)).collect();
             cells.sort_by(|a, b| order(a.0).cmp(&order(b.0)).then_with(|| order(a.1).cmp(&order(b.1))));
-            lengths.push(cells.len());
-            for (label, prediction, count) in cells {
-                labels.push(label);
-                predicted.push(prediction);
-                counts.push(count);
-            }
+            cells
+        });
+        cell_lists(lists)
+    }
+}
+
+/// Label, prediction, rows.
+pub(super) type Cell<'a> = (&'a str, &'a str, i64);
+
+/// A list of cells for each group.
+pub(super) fn cell_lists<'a>(lists: impl IntoIterator<Item = Vec<Cell<'a>>>) -> Result<ArrayRef> {
+    let (mut labels, mut predicted, mut counts, mut lengths) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for cells in lists {
+        lengths.push(cells.len());
+        for (label, prediction, count) in cells {
+            labels.push(label);
+            predicted.push(prediction);
+            counts.push(count);
         }
-        let columns: Vec<ArrayRef> =
-            vec![Arc::new(StringArray::from(labels)), Arc::new(StringArray::from(predicted)), Arc::new(Int64Array::from(counts))];
-        let cells = StructArray::try_new(cell_fields(), columns, None)?;
-        let item = Arc::new(Field::new_list_field(cell_type(), false));
-        Ok(Arc::new(ListArray::try_new(item, OffsetBuffer::from_lengths(lengths), Arc::new(cells), None)?))
+    }
+    let columns: Vec<ArrayRef> =
+        vec![Arc::new(StringArray::from(labels)), Arc::new(StringArray::from(predicted)), Arc::new(Int64Array::from(counts))];
+    let cells = StructArray::try_new(cell_fields(), columns, None)?;
+    let item = Arc::new(Field::new_list_field(cell_type(), false));
+    Ok(Arc::new(ListArray::try_new(item, OffsetBuffer::from_lengths(lengths), Arc::new(cells), None)?))
+}
+
+/// A column of lists of cells.
+pub(super) struct CellLists<'a> {
+    lists: &'a ListArray,
+    pub(super) labels: &'a ArrayRef,
+    pub(super) predicted: &'a ArrayRef,
+    pub(super) counts: &'a Int64Array,
+}
+
+impl<'a> CellLists<'a> {
+    pub(super) fn new(states: &'a [ArrayRef]) -> Result<Self> {
+        let wrong = || LearnError::state("the state of a metric by class must be a list of cells");
+        let lists = states.first().and_then(|column| column.as_list_opt::<i32>()).ok_or_else(wrong)?;
+        let cells = lists.values().as_struct_opt().filter(|cells| cells.num_columns() == 3).ok_or_else(wrong)?;
+        let counts = cells.column(2).as_primitive_opt::<Int64Type>().ok_or_else(wrong)?;
+        Ok(Self { lists, labels: cells.column(0), predicted: cells.column(1), counts })
+    }
+
+    /// Where the cells of a row are.
+    pub(super) fn of(&self, row: usize) -> std::ops::Range<usize> {
+        let offsets = self.lists.value_offsets();
+        offsets[row] as usize..offsets[row + 1] as usize
     }
 }
 
@@ -271,6 +296,16 @@ fn averaged(cells: &Cells, of: Share, average: Average, zero_division: Option<f6
 }
 
 impl MetricStates for ConfusionStates {
+    fn grow(&mut self, groups: usize) {
+        if self.states.len() < groups {
+            self.states.resize_with(groups, Cells::default);
+        }
+    }
+
+    fn boxed_clone(&self) -> Box<dyn MetricStates> {
+        Box::new(self.clone())
+    }
+
     fn update(&mut self, arguments: &[ArrayRef], groups: &[usize], filter: Option<&BooleanArray>, total: usize) -> Result<()> {
         self.grow(total);
         let [label, predicted, ..] = arguments else { return Err(LearnError::user("a metric takes two columns")) };
@@ -282,16 +317,12 @@ impl MetricStates for ConfusionStates {
 
     fn merge(&mut self, states: &[ArrayRef], groups: &[usize], total: usize) -> Result<()> {
         self.grow(total);
-        let wrong = || LearnError::state("the state of a metric by class must be a list of cells");
-        let lists = states.first().and_then(|column| column.as_list_opt::<i32>()).ok_or_else(wrong)?;
-        let cells = lists.values().as_struct_opt().filter(|cells| cells.num_columns() == 3).ok_or_else(wrong)?;
-        let labels = self.classes.column(cells.column(0))?;
-        let predicted = self.classes.column(cells.column(1))?;
-        let counts = cells.column(2).as_primitive_opt::<Int64Type>().ok_or_else(wrong)?;
+        let cells = CellLists::new(states)?;
+        let labels = self.classes.column(cells.labels)?;
+        let predicted = self.classes.column(cells.predicted)?;
         for (row, group) in groups.iter().enumerate() {
-            let (from, to) = (lists.value_offsets()[row] as usize, lists.value_offsets()[row + 1] as usize);
-            for at in from..to {
-                self.states[*group].add(labels[at], predicted[at], counts.value(at));
+            for at in cells.of(row) {
+                self.states[*group].add(labels[at], predicted[at], cells.counts.value(at));
             }
         }
         Ok(())

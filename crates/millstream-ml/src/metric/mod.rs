@@ -115,7 +115,13 @@ pub enum Metric {
 }
 
 /// States of many groups.
-pub trait MetricStates: fmt::Debug + Send {
+pub trait MetricStates: fmt::Debug + Send + Sync {
+    /// There are at least so many groups from now on.
+    fn grow(&mut self, groups: usize);
+
+    /// The same states once more.
+    fn boxed_clone(&self) -> Box<dyn MetricStates>;
+
     /// Takes rows: row `i` belongs to group `groups[i]`, of `total` groups so far. Rows where `filter` is not true do not count.
     fn update(&mut self, arguments: &[ArrayRef], groups: &[usize], filter: Option<&BooleanArray>, total: usize) -> Result<()>;
 
@@ -149,8 +155,8 @@ impl Metric {
         let list =
             |name: &str, item: DataType| Arc::new(Field::new(name, DataType::List(Arc::new(Field::new_list_field(item, false))), false));
         match self {
-            Self::ConfusionMatrix => vec![list("cells", confusion::cell_type())],
-            Self::Share { average, .. } if *average != Average::Binary => vec![list("cells", confusion::cell_type())],
+            // The same for every average: what DataFusion asks for the columns of a state does not know it.
+            Self::ConfusionMatrix | Self::Share { .. } => vec![list("cells", confusion::cell_type())],
             Self::RocAuc { .. } => {
                 vec![list("positives", DataType::Float64), list("negatives", DataType::Float64), list("histogram", DataType::Int64)]
             }

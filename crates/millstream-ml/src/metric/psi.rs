@@ -13,7 +13,7 @@ use crate::learner::error::{LearnError, Result};
 /// Sum over bins of `(actual - expected) · ln(actual / expected)` of the shares in equal bins between two bounds (Siddiqi: Credit
 /// risk scorecards, 2006; the sum is Kullback and Leibler's J, 1951). What is outside goes to the outer bins; the share of an
 /// empty bin is taken as `SHARE_MIN`. By a rule of thumb 0.1 is a little and 0.25 much.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct PsiStates {
     bins: usize,
     low: f64,
@@ -39,12 +39,6 @@ impl PsiStates {
         2 * self.bins
     }
 
-    fn grow(&mut self, groups: usize) {
-        if self.counts.len() < groups * self.width() {
-            self.counts.resize(groups * self.width(), 0.0);
-        }
-    }
-
     fn take(&mut self, groups: usize) -> Vec<f64> {
         self.counts.drain(..(groups * self.width()).min(self.counts.len())).collect()
     }
@@ -64,6 +58,16 @@ impl PsiStates {
 }
 
 impl MetricStates for PsiStates {
+    fn grow(&mut self, groups: usize) {
+        if self.counts.len() < groups * self.width() {
+            self.counts.resize(groups * self.width(), 0.0);
+        }
+    }
+
+    fn boxed_clone(&self) -> Box<dyn MetricStates> {
+        Box::new(self.clone())
+    }
+
     fn update(&mut self, arguments: &[ArrayRef], groups: &[usize], filter: Option<&BooleanArray>, total: usize) -> Result<()> {
         self.grow(total);
         let (bins, width, low) = (self.bins, self.width(), self.low);

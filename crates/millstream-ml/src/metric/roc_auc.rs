@@ -19,13 +19,13 @@ pub const EXACT_ROWS_MAX: usize = 16_384;
 const BINS: usize = 4_096;
 const OUTER: usize = BINS / 8;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct RocAucStates {
     positive: Positive,
     states: Vec<State>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum State {
     /// Scores of the negative and of the positive rows.
     Exact([Vec<f64>; 2]),
@@ -125,12 +125,6 @@ impl RocAucStates {
     pub(super) fn new(positive: Positive) -> Self {
         Self { positive, states: Vec::new() }
     }
-
-    fn grow(&mut self, groups: usize) {
-        if self.states.len() < groups {
-            self.states.resize_with(groups, State::default);
-        }
-    }
 }
 
 fn list(lengths: Vec<usize>, values: ArrayRef) -> Result<ArrayRef> {
@@ -139,6 +133,16 @@ fn list(lengths: Vec<usize>, values: ArrayRef) -> Result<ArrayRef> {
 }
 
 impl MetricStates for RocAucStates {
+    fn grow(&mut self, groups: usize) {
+        if self.states.len() < groups {
+            self.states.resize_with(groups, State::default);
+        }
+    }
+
+    fn boxed_clone(&self) -> Box<dyn MetricStates> {
+        Box::new(self.clone())
+    }
+
     fn update(&mut self, arguments: &[ArrayRef], groups: &[usize], filter: Option<&BooleanArray>, total: usize) -> Result<()> {
         self.grow(total);
         let wrong = || LearnError::user("roc_auc takes a label and a score of type DOUBLE");

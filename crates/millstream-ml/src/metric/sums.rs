@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array};
 use arrow::datatypes::Float64Type;
 
+use super::confusion::{CellLists, cell_lists};
 use super::labels::{Positive, equal};
 use super::rows::for_each_row;
 use super::{MetricStates, Share, share};
@@ -28,7 +29,7 @@ pub(super) enum Sum {
     R2,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct SumStates {
     sum: Sum,
     states: Vec<[f64; 4]>,
@@ -42,10 +43,19 @@ impl SumStates {
         Self { sum, states: Vec::new() }
     }
 
-    fn grow(&mut self, groups: usize) {
-        if self.states.len() < groups {
-            self.states.resize(groups, [0.0; 4]);
+    /// Of a binary average the cells are of `t`, the positive class, and `f`.
+    fn merge_cells(&mut self, states: &[ArrayRef], groups: &[usize]) -> Result<()> {
+        let cells = CellLists::new(states)?;
+        let wrong = || LearnError::state("the state of a metric by class must be of texts");
+        let labels = cells.labels.as_string_opt::<i32>().ok_or_else(wrong)?;
+        let predicted = cells.predicted.as_string_opt::<i32>().ok_or_else(wrong)?;
+        for (row, group) in groups.iter().enumerate() {
+            for at in cells.of(row) {
+                let of = quarter(labels.value(at) == "t", predicted.value(at) == "t");
+                self.states[*group][of] += cells.counts.value(at) as f64;
+            }
         }
+        Ok(())
     }
 
     fn value(&self, [a, b, c, d]: [f64; 4]) -> Option<f64> {
@@ -62,6 +72,17 @@ impl SumStates {
             Sum::R2 if c == 0.0 => Some(if d == 0.0 { 1.0 } else { 0.0 }),
             Sum::R2 => Some(1.0 - d / c),
         }
+    }
+}
+
+/// True positives, false positives, false negatives, true negatives.
+#[inline]
+fn quarter(label: bool, predicted: bool) -> usize {
+    match (label, predicted) {
+        (true, true) => 0,
+        (false, true) => 1,
+        (true, false) => 2,
+        (false, false) => 3,
     }
 }
 
@@ -99,6 +120,16 @@ fn merge_r2(into: &mut [f64; 4], other: [f64; 4]) {
 }
 
 impl MetricStates for SumStates {
+    fn grow(&mut self, groups: usize) {
+        if self.states.len() < groups {
+            self.states.resize(groups, [0.0; 4]);
+        }
+    }
+
+    fn boxed_clone(&self) -> Box<dyn MetricStates> {
+        Box::new(self.clone())
+    }
+
     fn update(&mut self, arguments: &[ArrayRef], groups: &[usize], filter: Option<&BooleanArray>, total: usize) -> Result<()> {
         self.grow(total);
         let (first, second) = two(arguments)?;
@@ -114,13 +145,7 @@ impl MetricStates for SumStates {
             Sum::Share(_, positive, _) => {
                 let (label, predicted) = (positive.marks(first)?, positive.marks(second)?);
                 for_each_row(&columns, groups, filter, |group, row| {
-                    let at = match (label.value(row), predicted.value(row)) {
-                        (true, true) => 0,
-                        (false, true) => 1,
-                        (true, false) => 2,
-                        (false, false) => 3,
-                    };
-                    states[group][at] += 1.0;
+                    states[group][quarter(label.value(row), predicted.value(row))] += 1.0;
                 });
             }
             Sum::LogLoss(positive) => {
@@ -150,6 +175,9 @@ impl MetricStates for SumStates {
 
     fn merge(&mut self, states: &[ArrayRef], groups: &[usize], total: usize) -> Result<()> {
         self.grow(total);
+        if matches!(self.sum, Sum::Share(..)) {
+            return self.merge_cells(states, groups);
+        }
         let [a, b, c, d] = states else { return Err(LearnError::state("a metric's state has four columns")) };
         let columns = [numbers(a)?, numbers(b)?, numbers(c)?, numbers(d)?];
         for (row, group) in groups.iter().enumerate() {
@@ -168,6 +196,14 @@ impl MetricStates for SumStates {
 
     fn take_states(&mut self, groups: usize) -> Result<Vec<ArrayRef>> {
         let taken: Vec<[f64; 4]> = self.states.drain(..groups.min(self.states.len())).collect();
+        if matches!(self.sum, Sum::Share(..)) {
+            let names = [("t", "t"), ("f", "t"), ("t", "f"), ("f", "f")];
+            let lists = taken.iter().map(|state| {
+                let cells = names.iter().zip(state).filter(|(_, rows)| **rows > 0.0);
+                cells.map(|((label, predicted), rows)| (*label, *predicted, *rows as i64)).collect()
+            });
+            return Ok(vec![cell_lists(lists)?]);
+        }
         let column = |at: usize| Arc::new(taken.iter().map(|state| Some(state[at])).collect::<Float64Array>()) as ArrayRef;
         Ok((0..4).map(column).collect())
     }
