@@ -12,6 +12,8 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use millstream_sql::logical::relation::WindowRelationPlanner;
 use millstream_sql::logical::window_rule::WindowAggregateRule;
 
+use crate::metric_functions::metric_functions;
+
 /// The time of the running epoch, in milliseconds since 1970; what `now()` gives in a pipeline.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EpochClock(Arc<AtomicI64>);
@@ -39,7 +41,11 @@ pub(crate) fn new_context(parallelism: usize, memory_limit: Option<u64>) -> Resu
         .with_analyzer_rule(Arc::new(WindowAggregateRule))
         .with_relation_planners(vec![Arc::new(WindowRelationPlanner)])
         .build();
-    Ok(SessionContext::new_with_state(state))
+    let context = SessionContext::new_with_state(state);
+    for function in metric_functions() {
+        context.register_udaf(function);
+    }
+    Ok(context)
 }
 
 /// Why each is as it is: `docs/architecture.md`, "DataFusion, re-executed".

@@ -15,6 +15,9 @@ pub(super) async fn run(data: &Dataset, case: &Case) -> Result<Vec<RecordBatch>,
     let mut config = SessionConfig::new().with_target_partitions(1);
     config.options_mut().sql_parser.map_string_types_to_utf8view = false;
     let context = SessionContext::new_with_config(config);
+    for function in millstream::metric_functions() {
+        context.register_udaf(function);
+    }
     for (name, batch) in ["s", "r"].into_iter().zip(&data.tables) {
         let table = MemTable::try_new(data.schema.clone(), vec![vec![batch.clone()]]).unwrap();
         context.register_table(name, Arc::new(table)).unwrap();

@@ -209,6 +209,19 @@ const AGGREGATES: &[&str] = &[
     "bit_and(a)",
     "bit_or(b)",
     "bit_xor(b)",
+    "accuracy(k % 2, a % 2)",
+    "accuracy(f, a > 0)",
+    "precision_score(f, d > 0.0)",
+    "recall_score(k % 3, a % 3, 'weighted')",
+    "f1_score(f, a > k)",
+    "f1_score(g, upper(g), 'macro')",
+    "confusion_matrix(k % 3, a % 2)",
+    "log_loss(f, 1.0 / (1.0 + d * d))",
+    "roc_auc(f, d)",
+    "mae(a, k)",
+    "rmse(d, a)",
+    "r2_score(d, k)",
+    "psi(d, a, 8, -10.0, 10.0)",
 ];
 
 const APPROXIMATE: &[&str] = &["approx_percentile_cont(0.5) WITHIN GROUP (ORDER BY d)", "approx_median(d)"];

@@ -34,6 +34,10 @@ impl Grammar<'_> {
             return Ok(Some(Statement::Show(self.show()?)));
         }
         if self.word("DESCRIBE") || self.word("DESC") {
+            if self.peek_word(0, "MODEL") && self.peek_any_word(1) {
+                self.word("MODEL");
+                return Ok(Some(Statement::DescribeModel(self.name()?)));
+            }
             self.word("TABLE");
             return Ok(Some(Statement::Describe(self.name()?)));
         }
@@ -45,6 +49,9 @@ impl Grammar<'_> {
         }
         if self.word("RESET") {
             return Ok(Some(Statement::Reset(self.reset()?)));
+        }
+        if let Some(statement) = self.alter_model()? {
+            return Ok(Some(statement));
         }
         if self.word("FLUSH") {
             return Ok(Some(Statement::Flush));

@@ -36,17 +36,19 @@ impl Grammar<'_> {
         if self.word("SINK") {
             return self.create_sink(modifiers);
         }
+        if self.word("MODEL") {
+            return self.create_model(modifiers);
+        }
         Err(self.create_unsupported())
     }
 
     fn create_unsupported(&self) -> SqlError {
-        let known = ["TABLE", "SOURCE", "STREAM", "VIEW", "MATERIALIZED", "SINK"];
+        let known = ["TABLE", "SOURCE", "STREAM", "VIEW", "MATERIALIZED", "SINK", "MODEL"];
         let Token::Word(word) = self.parser.peek_token().token else {
-            return self.expected("TABLE, SOURCE, VIEW, MATERIALIZED VIEW or SINK after CREATE");
+            return self.expected("TABLE, SOURCE, VIEW, MATERIALIZED VIEW, SINK or MODEL after CREATE");
         };
         let word = word.value.to_uppercase();
         match word.as_str() {
-            "MODEL" => self.not_yet("CREATE MODEL").with_hint("load the model in the program that embeds the engine"),
             "SECRET" => self.not_yet("CREATE SECRET").with_hint("put the value into the WITH options of the table"),
             "FUNCTION" => self.not_yet("CREATE FUNCTION").with_hint("register functions through the Rust API"),
             "EXTERNAL" => self
@@ -55,7 +57,7 @@ impl Grammar<'_> {
             "SCHEMA" | "DATABASE" | "CATALOG" | "INDEX" | "UNIQUE" | "ROLE" | "USER" | "TYPE" | "TRIGGER" | "SEQUENCE" | "EXTENSION"
             | "PROCEDURE" | "CONNECTION" => SqlError::unsupported(format!("CREATE {word} is not supported")).with_span(self.here()),
             _ => {
-                let err = self.expected("TABLE, SOURCE, VIEW, MATERIALIZED VIEW or SINK after CREATE");
+                let err = self.expected("TABLE, SOURCE, VIEW, MATERIALIZED VIEW, SINK or MODEL after CREATE");
                 match closest(&word, known) {
                     Some(better) => err.with_hint(format!("did you mean CREATE {better}?")),
                     None => err,

@@ -163,6 +163,11 @@ impl Grammar<'_> {
         }
     }
 
+    /// A word comes next, quoted or not.
+    pub(super) fn peek_any_word(&self, n: usize) -> bool {
+        matches!(self.parser.peek_nth_token_ref(n).token, Token::Word(_))
+    }
+
     pub(super) fn peek_words(&self, words: &[&str]) -> bool {
         words.iter().enumerate().all(|(n, word)| self.peek_word(n, word))
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! script ──tokens──▶ script.rs ──one statement's tokens──▶ grammar.rs ──▶ Statement
-//!                       │                                     ├─ create_grammar.rs, table_grammar.rs
+//!                       │                                     ├─ create_grammar.rs, table_grammar.rs, model_grammar.rs
 //!                       └─ limits.rs (size, nesting)          ├─ catalog_grammar.rs  SHOW, SET, DROP, …
 //!                                                             ├─ query_grammar.rs    EMIT, INSERT
 //!                                                             └─ sqlparser           queries, expressions
@@ -18,6 +18,8 @@ mod dialect;
 mod grammar;
 mod interval;
 mod limits;
+mod model_grammar;
+mod model_statement;
 mod query_grammar;
 mod script;
 mod statement;
@@ -29,6 +31,7 @@ pub use column_type::arrow_type;
 pub use dialect::MillstreamDialect;
 pub use interval::interval_ms;
 pub use limits::{DEEP_STACK_BYTES, EXPRESSION_DEPTH_MAX, JOINS_MAX, NESTING_DEPTH_MAX, SCRIPT_BYTES_MAX, with_deep_stack};
+pub use model_statement::{AlterModel, CreateModel, ModelColumn, ModelKind};
 pub use script::{identifier_text, parse, parse_expression, parse_query};
 pub use statement::{
     Column, ColumnKind, CreateSink, CreateTable, CreateView, Drop, DropKind, Emit, EmitMode, Explain, Insert, Other, ParsedStatement,

@@ -9,6 +9,7 @@ use datafusion::sql::sqlparser::tokenizer::Span;
 use crate::error::{SqlError, SqlErrorKind, SqlResult};
 
 use super::interval;
+use super::model_statement::{AlterModel, CreateModel};
 
 /// One statement of a script.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +37,10 @@ pub enum Statement {
     CreateView(Box<CreateView>),
     /// `CREATE SINK`.
     CreateSink(Box<CreateSink>),
+    /// `CREATE MODEL`.
+    CreateModel(Box<CreateModel>),
+    /// `ALTER MODEL m SET VERSION n`.
+    AlterModel(AlterModel),
     /// `INSERT INTO t SELECT …` and `INSERT INTO t VALUES …`.
     Insert(Insert),
     /// `BEGIN STATEMENT SET; …; END` and `EXECUTE STATEMENT SET BEGIN … END`.
@@ -46,6 +51,8 @@ pub enum Statement {
     Show(ShowKind),
     /// `DESCRIBE t`.
     Describe(ObjectName),
+    /// `DESCRIBE MODEL m`.
+    DescribeModel(ObjectName),
     /// `SET name = value`.
     Set(SetOption),
     /// `RESET name`; `None` is `RESET ALL`.

@@ -25,6 +25,9 @@ pub(super) fn describe(statement: &Statement) -> String {
             };
             format!("sink {}{target}{}", sink.name, query(&sink.query))
         }
+        Statement::CreateModel(model) => create_model(model),
+        Statement::AlterModel(alter) => format!("alter model {} version {}", alter.name, alter.version),
+        Statement::DescribeModel(name) => format!("describe model {name}"),
         Statement::Insert(one) => insert(one),
         Statement::StatementSet(list) => format!("set[{}]", list.iter().map(insert).collect::<Vec<_>>().join("; ")),
         Statement::Drop(drop) => {
@@ -54,6 +57,15 @@ pub(super) fn describe(statement: &Statement) -> String {
         Statement::Flush => "flush".to_owned(),
         Statement::Other(other) => format!("other {}", other.name),
     }
+}
+
+fn create_model(model: &CreateModel) -> String {
+    let mut text = "model".to_owned();
+    flag(&mut text, model.or_replace, "or_replace");
+    flag(&mut text, model.if_not_exists, "if_not_exists");
+    let columns = |list: &[ModelColumn]| list.iter().map(|one| format!("{} {}", one.name, one.data_type)).collect::<Vec<_>>().join(", ");
+    let ModelKind::File { inputs, outputs } = &model.kind;
+    format!("{text} {}({}) -> ({}){}", model.name, columns(inputs), columns(outputs), options(&model.options))
 }
 
 fn create_table(table: &CreateTable) -> String {

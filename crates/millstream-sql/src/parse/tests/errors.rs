@@ -31,6 +31,8 @@ fn syntax_errors() {
         "CREATE SINK s AS SELECT 1",
         "CREATE SINK s INTO t WITH (a = b) AS SELECT 1",
         "CREATE MODEL m FROM 'x'",
+        "CREATE MODEL m INPUT (a DOUBLE, a INT) WITH (path = x)",
+        "ALTER MODEL m SET path = 'x'",
         "CREATE SECRET s AS 'x'",
         "CREATE SCHEMA s",
         "SUBSCRIBE mv",

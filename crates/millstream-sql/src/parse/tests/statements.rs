@@ -142,6 +142,13 @@ fn commands() {
         ("EXPLAIN (SELECT 1)", "explain query (SELECT 1)"),
         ("EXPLAIN PLAN FOR SELECT 1", "explain query SELECT 1"),
         ("FLUSH", "flush"),
+        ("DESCRIBE MODEL m; DESCRIBE model", "describe model m\ndescribe model"),
+        ("ALTER MODEL m SET VERSION 3", "alter model m version 3"),
+        ("CREATE MODEL m WITH ('path' = 'm.onnx')", "model m() -> () with(path=m.onnx)"),
+        (
+            "CREATE OR REPLACE MODEL IF NOT EXISTS m INPUT (a DOUBLE, \"B\" TEXT) OUTPUT (p DOUBLE) WITH (format = onnx)",
+            "model or_replace if_not_exists m(a DOUBLE, \"B\" TEXT) -> (p DOUBLE) with(format=onnx)",
+        ),
         ("DELETE FROM t WHERE a = 1", "other DELETE FROM"),
         ("ALTER TABLE t ADD COLUMN a INT", "other ALTER TABLE"),
     ] {

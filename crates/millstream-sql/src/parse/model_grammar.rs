@@ -1,0 +1,70 @@
+//! CREATE MODEL and ALTER MODEL.
+
+use datafusion::sql::sqlparser::tokenizer::Token;
+
+use crate::error::{SqlError, SqlErrorKind, SqlResult};
+
+use super::create_grammar::Modifiers;
+use super::grammar::Grammar;
+use super::model_statement::{AlterModel, CreateModel, ModelColumn, ModelKind};
+use super::script::identifier_text;
+use super::statement::Statement;
+
+impl Grammar<'_> {
+    /// What follows `CREATE … MODEL`.
+    pub(super) fn create_model(&mut self, modifiers: Modifiers) -> SqlResult<Statement> {
+        let if_not_exists = self.words(&["IF", "NOT", "EXISTS"]);
+        let name = self.name()?;
+        let kind = self.model_of_file()?;
+        if !self.peek_word(0, "WITH") {
+            let hint = format!("CREATE MODEL {name} WITH ('format' = 'onnx', 'path' = 'model.onnx')");
+            return Err(self.expected("INPUT, OUTPUT or WITH").with_hint(hint));
+        }
+        let options = self.with_options()?;
+        let or_replace = modifiers.or_replace;
+        Ok(Statement::CreateModel(Box::new(CreateModel { name, or_replace, if_not_exists, kind, options })))
+    }
+
+    /// `[INPUT (a DOUBLE, …)] [OUTPUT (p DOUBLE, …)]`
+    fn model_of_file(&mut self) -> SqlResult<ModelKind> {
+        let inputs = if self.word("INPUT") { self.model_columns()? } else { Vec::new() };
+        let outputs = if self.word("OUTPUT") { self.model_columns()? } else { Vec::new() };
+        Ok(ModelKind::File { inputs, outputs })
+    }
+
+    /// `(a DOUBLE, b BIGINT)`
+    fn model_columns(&mut self) -> SqlResult<Vec<ModelColumn>> {
+        self.parser.expect_token(&Token::LParen)?;
+        let mut columns: Vec<ModelColumn> = Vec::new();
+        loop {
+            let name = self.parser.parse_identifier()?;
+            let folded = identifier_text(&name);
+            if columns.iter().any(|column| identifier_text(&column.name) == folded) {
+                let message = format!("column '{folded}' is declared twice");
+                return Err(SqlError::new(SqlErrorKind::Duplicate, message).with_span(name.span));
+            }
+            let data_type = self.column_type()?;
+            columns.push(ModelColumn { name, data_type });
+            if self.parser.consume_token(&Token::RParen) {
+                return Ok(columns);
+            }
+            if !self.parser.consume_token(&Token::Comma) {
+                return Err(self.expected("a comma or ) after a column"));
+            }
+        }
+    }
+
+    /// `ALTER MODEL name SET VERSION n`, or nothing.
+    pub(super) fn alter_model(&mut self) -> SqlResult<Option<Statement>> {
+        if !self.words(&["ALTER", "MODEL"]) {
+            return Ok(None);
+        }
+        let name = self.name()?;
+        if !self.words(&["SET", "VERSION"]) {
+            let hint = format!("ALTER MODEL {name} SET VERSION 1");
+            return Err(self.expected("SET VERSION").with_hint(hint));
+        }
+        let version = self.parser.parse_literal_uint()?;
+        Ok(Some(Statement::AlterModel(AlterModel { name, version })))
+    }
+}

@@ -1,0 +1,51 @@
+//! What the statements about models say.
+
+use datafusion::sql::sqlparser::ast::{DataType, Ident, ObjectName};
+
+use super::statement::WithOption;
+
+/// `CREATE [OR REPLACE] MODEL [IF NOT EXISTS] name … WITH (…)`
+#[derive(Debug, Clone, PartialEq)]
+pub struct CreateModel {
+    /// The model's name, which is its function's too.
+    pub name: ObjectName,
+    /// `OR REPLACE`: a new version.
+    pub or_replace: bool,
+    /// `IF NOT EXISTS`
+    pub if_not_exists: bool,
+    /// Where the model comes from.
+    pub kind: ModelKind,
+    /// `WITH (…)`
+    pub options: Vec<WithOption>,
+}
+
+/// Where a model comes from.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum ModelKind {
+    /// A file that the options name.
+    File {
+        /// `INPUT (…)`; empty takes the file's.
+        inputs: Vec<ModelColumn>,
+        /// `OUTPUT (…)`; empty takes the file's.
+        outputs: Vec<ModelColumn>,
+    },
+}
+
+/// A column of `INPUT (…)` or `OUTPUT (…)`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelColumn {
+    /// Its name.
+    pub name: Ident,
+    /// See [`super::arrow_type`].
+    pub data_type: DataType,
+}
+
+/// `ALTER MODEL name SET VERSION n`
+#[derive(Debug, Clone, PartialEq)]
+pub struct AlterModel {
+    /// The model.
+    pub name: ObjectName,
+    /// The version to use from now on.
+    pub version: u64,
+}
