@@ -1,4 +1,5 @@
 //! Predictions equal those of onnxruntime, which `models/make.py` has written beside each model.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test, also outside of its test functions")]
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
