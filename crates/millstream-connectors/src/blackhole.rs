@@ -69,7 +69,7 @@ impl Sink for BlackholeSink {
     }
 
     async fn seal(&mut self, checkpoint: u64) -> Result<Sealed> {
-        Ok(Sealed { checkpoint, rows: std::mem::take(&mut self.unsealed), detail: json!({}) })
+        Ok(Sealed::new(checkpoint, std::mem::take(&mut self.unsealed), json!({})))
     }
 
     async fn publish(&mut self, _sealed: &Sealed) -> Result<()> {

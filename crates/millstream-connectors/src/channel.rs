@@ -144,7 +144,7 @@ impl Sink for ChannelSink {
     }
 
     async fn seal(&mut self, checkpoint: u64) -> Result<Sealed> {
-        Ok(Sealed { checkpoint, rows: std::mem::take(&mut self.rows), detail: json!({}) })
+        Ok(Sealed::new(checkpoint, std::mem::take(&mut self.rows), json!({})))
     }
 
     async fn publish(&mut self, _sealed: &Sealed) -> Result<()> {

@@ -163,7 +163,7 @@ impl Sink for MemorySink {
         let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
         state.sealed.retain(|(sealed, _)| *sealed != checkpoint);
         state.sealed.push((checkpoint, batches));
-        Ok(Sealed { checkpoint, rows, detail: json!({}) })
+        Ok(Sealed::new(checkpoint, rows, json!({})))
     }
 
     async fn publish(&mut self, sealed: &Sealed) -> Result<()> {

@@ -21,6 +21,7 @@ const OPTIONS: OptionSpecs = &[
     &[
         OptionSpec::new("standard-error", "true", "write to standard error instead; default false"),
         OptionSpec::new("print-identifier", "out", "start each row with 'out> '; rows are then in the print form"),
+        OptionSpec::new("delivery", "after_checkpoint", "write rows when their checkpoint exists, instead of at once"),
         OptionSpec::new("style", "print", "print: rows as '+I[1, one]' instead of a format; default: as 'format' says, which is json"),
     ],
     FORMAT_OPTIONS,
@@ -68,7 +69,11 @@ impl Connector for StdoutConnector {
         };
         let to_error = config.bool("standard-error")?.unwrap_or(false);
         let out: Box<dyn Write + Send> = if to_error { Box::new(io::stderr()) } else { Box::new(io::stdout()) };
-        Ok(Box::new(WriterSink::new(out, encoder)))
+        let sink = WriterSink::new(out, encoder);
+        Ok(match config.choice("delivery", &["at_once", "after_checkpoint"])? {
+            Some("after_checkpoint") => Box::new(AfterCheckpoint::new(sink)),
+            _ => Box::new(sink),
+        })
     }
 }
 
@@ -118,7 +123,7 @@ impl Sink for WriterSink {
     }
 
     async fn seal(&mut self, checkpoint: u64) -> Result<Sealed> {
-        Ok(Sealed { checkpoint, rows: std::mem::take(&mut self.rows), detail: json!({}) })
+        Ok(Sealed::new(checkpoint, std::mem::take(&mut self.rows), json!({})))
     }
 
     async fn publish(&mut self, _sealed: &Sealed) -> Result<()> {
@@ -127,6 +132,45 @@ impl Sink for WriterSink {
 
     async fn discard(&mut self) -> Result<()> {
         self.rows = 0;
+        Ok(())
+    }
+}
+
+/// Holds rows back until their checkpoint exists, then writes them to a [`WriterSink`].
+#[derive(Debug)]
+pub struct AfterCheckpoint {
+    sink: WriterSink,
+    held: Vec<RecordBatch>,
+}
+
+impl AfterCheckpoint {
+    /// In front of `sink`.
+    pub fn new(sink: WriterSink) -> Self {
+        Self { sink, held: Vec::new() }
+    }
+}
+
+#[async_trait]
+impl Sink for AfterCheckpoint {
+    fn delivery(&self) -> Delivery {
+        Delivery::AfterCheckpoint
+    }
+
+    async fn write(&mut self, batches: &[RecordBatch]) -> Result<()> {
+        self.held.extend(batches.iter().filter(|batch| batch.num_rows() > 0).cloned());
+        Ok(())
+    }
+
+    async fn seal(&mut self, checkpoint: u64) -> Result<Sealed> {
+        Ok(Sealed::staged(checkpoint, std::mem::take(&mut self.held)))
+    }
+
+    async fn publish(&mut self, sealed: &Sealed) -> Result<()> {
+        if sealed.staged.is_empty() { Ok(()) } else { self.sink.write(&sealed.staged).await }
+    }
+
+    async fn discard(&mut self) -> Result<()> {
+        self.held.clear();
         Ok(())
     }
 }

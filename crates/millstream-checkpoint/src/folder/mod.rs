@@ -83,9 +83,11 @@ impl Folder {
         if prefix.is_empty() { Ok(root) } else { root.sub(prefix) }
     }
 
-    /// The folder at `url`: a plain path, `file:///…` or `memory:`.
+    /// The folder at `url`: a plain path, `file:///…`, `memory:`, `s3://bucket/…`, `gs://bucket/…`, `az://container/…` or `abfss://…`.
+    /// Credentials come from the environment, as for each cloud's own tools.
     ///
-    /// Errors: any other scheme. Make the store with the `object_store` crate and use [`Folder::from_store`].
+    /// Errors: any other scheme (make the store with the `object_store` crate and use [`Folder::from_store`]), and settings of the
+    /// environment that do not fit together. Whether the bucket can be reached is seen at the first read.
     pub fn from_url(url: &str) -> Result<Self> {
         url::open(url)
     }

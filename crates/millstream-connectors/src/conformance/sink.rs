@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, Int64Array, RecordBatch, StringViewArray};
+use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 
 use super::{Violation, require, works};
@@ -10,6 +11,7 @@ use crate::sink::{Delivery, Sealed, Sink};
 
 const HIDDEN: &str = "a transactional sink shows nothing before it is published";
 const SHOWN: &str = "published rows are seen, all and once";
+const LATER: &str = "a sink that shows rows after their checkpoint shows nothing before it exists";
 const AT_ONCE: &str = "an at-least-once sink shows rows when they are written";
 const AGAIN: &str = "publishing again, also by another instance, changes nothing";
 const DISCARD: &str = "discard drops what was written since the last seal, and only that";
@@ -47,6 +49,7 @@ pub async fn check_sink(
     let check = Check { make, visible };
     match sink.delivery() {
         Delivery::AtLeastOnce => check.at_least_once(sink).await,
+        Delivery::AfterCheckpoint => check.after_checkpoint(sink).await,
         Delivery::Transactional => check.transactional(sink).await,
     }
 }
@@ -71,12 +74,39 @@ impl<M: Fn() -> crate::Result<Box<dyn Sink>>, V: Fn() -> crate::Result<Vec<i64>>
         works(sink.write(&[sink_rows(from, middle), sink_rows(middle, middle), sink_rows(middle, to)]).await, SHOWN)
     }
 
-    /// Seals; what comes back went through a manifest.
+    /// Seals; what comes back went through a manifest and, as one batch, through the files beside it.
     async fn seal(&self, sink: &mut Box<dyn Sink>, checkpoint: u64, rows: u64) -> Result<Sealed, Violation> {
         let sealed = works(sink.seal(checkpoint).await, ROWS)?;
         require(sealed.checkpoint == checkpoint && sealed.rows == rows, ROWS, || format!("{sealed:?}, expected {rows} rows"))?;
+        let wrong = |detail: String| Violation { rule: ROWS, detail };
         let stored = serde_json::to_string(&sealed).and_then(|text| serde_json::from_str::<Sealed>(&text));
-        stored.map_err(|error| Violation { rule: ROWS, detail: error.to_string() })
+        let mut stored = stored.map_err(|error| wrong(error.to_string()))?;
+        if let Some(first) = sealed.staged.first() {
+            let staged = concat_batches(first.schema_ref(), &sealed.staged).map_err(|error| wrong(error.to_string()))?;
+            stored.staged = vec![staged];
+        }
+        Ok(stored)
+    }
+
+    async fn after_checkpoint(&self, mut sink: Box<dyn Sink>) -> Result<(), Violation> {
+        self.write(&mut sink, 0, 100).await?;
+        self.expect(LATER, 0..0)?;
+        let first = self.seal(&mut sink, 1, 100).await?;
+        self.expect(LATER, 0..0)?;
+        works(sink.publish(&first).await, SHOWN)?;
+        self.expect(SHOWN, 0..100)?;
+        self.write(&mut sink, 900, 910).await?;
+        works(sink.discard().await, DISCARD)?;
+        let empty = self.seal(&mut sink, 2, 0).await?;
+        works(sink.publish(&empty).await, EMPTY)?;
+        self.expect(DISCARD, 0..100)?;
+        // Sealed by a process that is gone, shown by the next one.
+        self.write(&mut sink, 100, 110).await?;
+        let third = self.seal(&mut sink, 3, 10).await?;
+        drop(sink);
+        let mut next = works((self.make)(), SHOWN)?;
+        works(next.publish(&third).await, SHOWN)?;
+        self.expect(SHOWN, 0..110)
     }
 
     async fn at_least_once(&self, mut sink: Box<dyn Sink>) -> Result<(), Violation> {

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use millstream_checkpoint::{
-    Backoff, CheckpointError, Claimed, Folder, Head, Look, Manifest, ManifestKind, ManifestStats, PipelineFolder, PipelineOwner,
-    Publication, Published, Recovery, SinkState, recovery,
+    Backoff, CheckpointError, Claimed, Folder, Look, Manifest, ManifestKind, ManifestStats, PipelineFolder, PipelineOwner, Publication,
+    Published, Recovery, SinkState, recovery,
 };
 use millstream_connectors::Sealed;
 use millstream_time::Clock;
@@ -26,9 +26,11 @@ use serde::{Deserialize, Serialize};
 
 use self::state::StoredInputs;
 use super::{CheckpointDraft, CheckpointFigures, Fingerprint, Restored, Written};
+use crate::blocking::Blocking;
 use crate::crash_point;
 use crate::data_folder::new_nonce;
 use crate::error::{Error, Result};
+use crate::settings::Settings;
 
 /// The one sink of a pipeline, in its manifests.
 const SINK: &str = "sink";
@@ -59,6 +61,7 @@ pub(crate) struct PipelineStore {
     sql: String,
     keep: usize,
     clock: Arc<dyn Clock>,
+    blocking: Blocking,
     owner: tokio::sync::Mutex<Option<Box<PipelineOwner>>>,
     known: Mutex<Known>,
 }
@@ -74,14 +77,15 @@ struct Known {
 }
 
 impl PipelineStore {
-    pub(crate) fn new(folder: Folder, id: u64, name: &str, sql: &str, keep: usize, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub(crate) fn new(folder: Folder, id: u64, name: &str, sql: &str, settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self> {
         Ok(Self {
             folder: PipelineFolder::new(folder)?,
             id: id.to_string(),
             name: name.to_owned(),
             sql: sql.to_owned(),
-            keep,
+            keep: settings.checkpoint_keep,
             clock,
+            blocking: Blocking::of(settings.background_threads),
             owner: tokio::sync::Mutex::new(None),
             known: Mutex::new(Known { next_number: 1, ..Known::default() }),
         })
@@ -102,7 +106,7 @@ impl PipelineStore {
     pub(crate) async fn claim(&self, identity: &PlanIdentity) -> Result<Claim> {
         loop {
             let look = self.look().await?;
-            if let Some((number, sealed)) = unpublished(&look)? {
+            if let Some((number, sealed)) = self.unpublished(&look).await? {
                 return Ok(Claim::Publish { number, sealed });
             }
             let manifest = match look.choose(Published::Perhaps) {
@@ -148,14 +152,19 @@ impl PipelineStore {
         }
         crash_point::reach("after-state");
         let inputs = StoredInputs { positions: draft.positions, finished: draft.reason == super::Reason::Finished };
-        let sealed = draft.sealed.as_ref().map(to_json).transpose()?;
+        let mut sinks = Vec::new();
+        if let Some(sealed) = &draft.sealed {
+            let staged = self.write_staged(owner, &sealed.staged).await?;
+            bytes_new += staged.iter().map(|file| file.bytes).sum::<u64>();
+            sinks.push(SinkState { name: SINK.to_owned(), sealed: to_json(sealed)?, staged });
+        }
         let mut manifest = Manifest {
             kind: ManifestKind::Checkpoint,
             created_at_ms: created_ms,
             reason: draft.reason.as_str().to_owned(),
             inputs: to_json(&inputs)?,
             operators,
-            sinks: sealed.map(|sealed| SinkState { name: SINK.to_owned(), sealed, staged: Vec::new() }).into_iter().collect(),
+            sinks,
             ..self.first_manifest(&identity)?
         };
         let duration = self.clock.monotonic().saturating_sub(started);
@@ -357,17 +366,6 @@ impl PipelineStore {
         let pause = backoff.delay(attempt.min(backoff.retries_max - 1), self.next_number()).unwrap_or_default();
         tracing::warn!(pipeline = self.name, %error, attempt, "the data folder fails; it is tried again");
         self.clock.sleep(pause).await;
-    }
-}
-
-/// The newest checkpoint, if it is whole and not marked as published, and what its sink has sealed.
-fn unpublished(look: &Look) -> Result<Option<(u64, Option<Sealed>)>> {
-    match &look.head {
-        Head::Entry(stored) if !look.committed && look.damage.is_none() => {
-            let sealed = stored.entry.body.sinks.first().map(|sink| from_json(&sink.sealed, "sealed rows")).transpose()?;
-            Ok(Some((stored.entry.number, sealed)))
-        }
-        _ => Ok(None),
     }
 }
 

@@ -69,10 +69,12 @@ pub(super) async fn seal(sinks: &mut [RejectedSink], checkpoint: u64, result: Op
     for sink in sinks {
         rejected_rows.push(sink.sink.seal(checkpoint).await?);
     }
+    let mut result = result;
     let rows = result.as_ref().map_or(0, |result| result.rows);
+    let staged = result.as_mut().map(|result| std::mem::take(&mut result.staged)).unwrap_or_default();
     let parts = SealedParts { result, rejected_rows };
     let detail = serde_json::to_value(parts).map_err(|error| Error::internal(error.to_string()))?;
-    Ok(Some(Sealed { checkpoint, rows, detail }))
+    Ok(Some(Sealed { checkpoint, rows, detail, staged }))
 }
 
 /// Publishes rejected rows; gives back what the pipeline's own sink has sealed.
@@ -88,7 +90,7 @@ pub(super) async fn publish(sinks: &mut [RejectedSink], sealed: &Sealed) -> Resu
     for (sink, sealed) in sinks.iter_mut().zip(&parts.rejected_rows) {
         sink.sink.publish(sealed).await?;
     }
-    Ok(parts.result)
+    Ok(parts.result.map(|result| Sealed { staged: sealed.staged.clone(), ..result }))
 }
 
 /// Takes back what was written since the last seal.

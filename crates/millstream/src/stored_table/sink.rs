@@ -91,7 +91,7 @@ impl Sink for StoredTableSink {
         if self.view {
             self.table.rows.write().seal(checkpoint);
         }
-        Ok(Sealed { checkpoint, rows, detail })
+        Ok(Sealed::new(checkpoint, rows, detail))
     }
 
     async fn publish(&mut self, sealed: &Sealed) -> Result<()> {

@@ -183,7 +183,7 @@ impl Sink for FileSink {
         let file = self.staged.take().map(|staged| self.seal_file(checkpoint, staged)).transpose()?;
         let rows = file.as_ref().map_or(0, |file| file.rows);
         let detail = serde_json::to_value(&file).map_err(|error| ConnectorError::data(format!("sealed file cannot be named: {error}")))?;
-        Ok(Sealed { checkpoint, rows, detail })
+        Ok(Sealed::new(checkpoint, rows, detail))
     }
 
     async fn publish(&mut self, sealed: &Sealed) -> Result<()> {

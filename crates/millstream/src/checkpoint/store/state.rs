@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
-use millstream_checkpoint::{FileKind, Manifest, OperatorState, PipelineOwner, StateFile, StateRows, state_file};
+use millstream_checkpoint::{FileKind, FileName, Head, Look, Manifest, OperatorState, PipelineOwner, StateFile, StateRows, state_file};
+use millstream_connectors::Sealed;
 use millstream_operators::operator::{OperatorMetrics, OperatorSnapshot, StateLayer, StateShape};
 use millstream_time::Watermark;
 use serde::{Deserialize, Serialize};
 
-use super::{PipelineStore, from_json, to_json};
+use super::{PipelineStore, SINK, from_json, to_json};
 use crate::checkpoint::Restored;
 use crate::data_folder::new_nonce;
 use crate::error::{Error, Result};
@@ -66,17 +67,9 @@ impl PipelineStore {
             };
             let name = owner.new_file(FileKind::State, id, u32::try_from(part).unwrap_or(u32::MAX), new_nonce(), "parquet")?;
             let rows = with_unique_names(&first.schema(), &layer.rows)?;
-            let encoding = tokio::task::spawn_blocking(move || state_file::encode(&name, &rows));
-            let encoded = encoding.await.map_err(|error| Error::internal(format!("encoding state ended: {error}")))??;
-            for attempt in 0.. {
-                match self.folder.create_file(&encoded).await {
-                    Ok(()) => break,
-                    Err(error) if error.is_transient() => self.wait_after(attempt, &error).await,
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            bytes_new += encoded.file.bytes;
-            files.push(encoded.file);
+            let file = self.write_file(name, rows).await?;
+            bytes_new += file.bytes;
+            files.push(file);
         }
         let detail = StoredDetail { metrics: snapshot.metrics, next_seal: snapshot.next_seal, layers };
         let shape = match snapshot.shape {
@@ -85,6 +78,41 @@ impl PipelineStore {
             StateShape::Keyed => millstream_checkpoint::StateShape::Keyed,
         };
         Ok((OperatorState { id: id.to_owned(), shape, watermark: snapshot.watermark.as_ms(), detail: to_json(&detail)?, files }, bytes_new))
+    }
+
+    /// Rows that the checkpoint keeps for its sink.
+    pub(super) async fn write_staged(&self, owner: &PipelineOwner, batches: &[RecordBatch]) -> Result<Vec<StateFile>> {
+        let Some(first) = batches.first() else { return Ok(Vec::new()) };
+        let name = owner.new_file(FileKind::Staged, SINK, 0, new_nonce(), "parquet")?;
+        let rows = StateRows { schema: first.schema(), batches: batches.to_vec() };
+        Ok(vec![self.write_file(name, rows).await?])
+    }
+
+    /// Encodes rows on a thread of their own and creates their file, however often that takes.
+    async fn write_file(&self, name: FileName, rows: StateRows) -> Result<StateFile> {
+        let encoded = self.blocking.run("encoding rows of a checkpoint", move || state_file::encode(&name, &rows)).await??;
+        for attempt in 0.. {
+            match self.folder.create_file(&encoded).await {
+                Ok(()) => break,
+                Err(error) if error.is_transient() => self.wait_after(attempt, &error).await,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(encoded.file)
+    }
+
+    /// The newest checkpoint, if it is whole and not marked as published, and what its sink has sealed.
+    pub(super) async fn unpublished(&self, look: &Look) -> Result<Option<(u64, Option<Sealed>)>> {
+        let Head::Entry(stored) = &look.head else { return Ok(None) };
+        if look.committed || look.damage.is_some() {
+            return Ok(None);
+        }
+        let Some(sink) = stored.entry.body.sinks.first() else { return Ok(Some((stored.entry.number, None))) };
+        let mut sealed: Sealed = from_json(&sink.sealed, "sealed rows")?;
+        for file in &sink.staged {
+            sealed.staged.extend(self.retried(|| self.folder.read_state(file)).await?.batches);
+        }
+        Ok(Some((stored.entry.number, Some(sealed))))
     }
 
     /// `None`: it was taken over before its first checkpoint.
