@@ -16,5 +16,7 @@ mod layering;
 mod oracle;
 mod pipelines;
 mod re_execution;
+mod remote_sink;
+mod simulation;
 mod stored_tables;
 mod suites;

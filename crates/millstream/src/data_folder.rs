@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::PipelineStore;
 use crate::error::{Error, Result};
+use crate::settings::Settings;
 
 /// Older entries of the catalog's chain that are kept for a person to look at.
 const CATALOG_ENTRIES_KEPT: u64 = 5;
@@ -191,8 +192,8 @@ impl DataFolder {
     }
 
     /// The checkpoints of the pipeline with this id.
-    pub(crate) fn pipeline(&self, id: u64, name: &str, sql: &str, keep: usize) -> Result<PipelineStore> {
-        PipelineStore::new(self.folder.sub(&format!("pipelines/{id}"))?, id, name, sql, keep, Arc::clone(&self.clock))
+    pub(crate) fn pipeline(&self, id: u64, name: &str, sql: &str, settings: &Settings) -> Result<PipelineStore> {
+        PipelineStore::new(self.folder.sub(&format!("pipelines/{id}"))?, id, name, sql, settings, Arc::clone(&self.clock))
     }
 
     /// The rows of the table with this id.

@@ -21,6 +21,7 @@
 //! How to read the code: `engine` and `session` (the API), `catalog` (what exists), `planning` (SQL to pipeline), `input` (lanes
 //! in, epochs out), `pipeline` (the crank), `stored_table` (rows that are kept).
 
+mod blocking;
 mod catalog;
 mod checkpoint;
 mod context;

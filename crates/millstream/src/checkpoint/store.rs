@@ -26,9 +26,11 @@ use serde::{Deserialize, Serialize};
 
 use self::state::StoredInputs;
 use super::{CheckpointDraft, CheckpointFigures, Fingerprint, Restored, Written};
+use crate::blocking::Blocking;
 use crate::crash_point;
 use crate::data_folder::new_nonce;
 use crate::error::{Error, Result};
+use crate::settings::Settings;
 
 /// The one sink of a pipeline, in its manifests.
 const SINK: &str = "sink";
@@ -59,6 +61,7 @@ pub(crate) struct PipelineStore {
     sql: String,
     keep: usize,
     clock: Arc<dyn Clock>,
+    blocking: Blocking,
     owner: tokio::sync::Mutex<Option<Box<PipelineOwner>>>,
     known: Mutex<Known>,
 }
@@ -74,14 +77,15 @@ struct Known {
 }
 
 impl PipelineStore {
-    pub(crate) fn new(folder: Folder, id: u64, name: &str, sql: &str, keep: usize, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub(crate) fn new(folder: Folder, id: u64, name: &str, sql: &str, settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self> {
         Ok(Self {
             folder: PipelineFolder::new(folder)?,
             id: id.to_string(),
             name: name.to_owned(),
             sql: sql.to_owned(),
-            keep,
+            keep: settings.checkpoint_keep,
             clock,
+            blocking: Blocking::of(settings.background_threads),
             owner: tokio::sync::Mutex::new(None),
             known: Mutex::new(Known { next_number: 1, ..Known::default() }),
         })

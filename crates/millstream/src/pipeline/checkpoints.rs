@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::requests::Request;
+use crate::blocking::Blocking;
 use crate::checkpoint::{CheckpointDraft, PipelineStore, Reason, Written};
 use crate::error::{Error, Result};
 use crate::input::InputPositions;
@@ -46,6 +47,7 @@ pub(super) struct Schedule {
     pub(super) rows_max: u64,
     /// Bytes of output that may wait for the checkpoint on its way.
     pub(super) uncommitted_bytes_max: u64,
+    pub(super) blocking: Blocking,
 }
 
 /// The checkpoints of one pipeline.
@@ -253,7 +255,7 @@ impl Checkpoints {
         self.finishing = Some(task);
         if self.merging.as_ref().is_none_or(JoinHandle::is_finished) {
             #[expect(clippy::disallowed_methods, reason = "this crate is the spawner of tasks")]
-            let merging = tokio::spawn(merge_layers(operators));
+            let merging = tokio::spawn(merge_layers(operators, self.schedule.blocking));
             self.merging = Some(merging);
         }
     }
@@ -268,8 +270,8 @@ impl Checkpoints {
 }
 
 /// Merges sealed layers where there are many, on a thread of its own.
-async fn merge_layers(operators: Vec<Arc<dyn StatefulOperator>>) {
-    let merging = tokio::task::spawn_blocking(move || {
+async fn merge_layers(operators: Vec<Arc<dyn StatefulOperator>>, blocking: Blocking) {
+    let merging = blocking.run("merging layers", move || {
         operators.iter().try_for_each(|operator| {
             while operator.compact()? {}
             Ok::<(), datafusion::common::DataFusionError>(())
@@ -278,9 +280,7 @@ async fn merge_layers(operators: Vec<Arc<dyn StatefulOperator>>) {
     match merging.await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "layers of state are not merged"),
-        // The program ends: nobody needs them merged.
-        Err(error) if error.is_cancelled() => {}
-        Err(error) => tracing::warn!(%error, "layers of state are not merged"),
+        Err(error) => tracing::debug!(%error, "layers of state are not merged"),
     }
 }
 

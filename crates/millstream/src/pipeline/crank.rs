@@ -171,7 +171,7 @@ impl Crank<'_> {
     /// Shows the rows of a checkpoint that exists.
     async fn publish(&mut self, done: ToPublish) -> Result<()> {
         if let Some(sealed) = &done.sealed {
-            if let Err(error) = self.output.publish(sealed).await {
+            if let Err(error) = self.output.publish(sealed, self.clock.as_ref()).await {
                 self.checkpoints.keep_unpublished(done);
                 return Err(error);
             }

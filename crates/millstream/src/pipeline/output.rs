@@ -1,7 +1,9 @@
 //! Where a pipeline's rows go: to a query's reader, or into a sink.
 
 use datafusion::arrow::array::RecordBatch;
+use millstream_checkpoint::Backoff;
 use millstream_connectors::{ConnectorError, Delivery, RejectedRow, Sealed, Sink};
+use millstream_time::Clock;
 use tokio::sync::mpsc;
 
 use super::rejected::{self, RejectedSink};
@@ -78,15 +80,21 @@ impl Output {
         }
     }
 
-    /// Makes sealed rows visible; may be repeated.
-    pub(super) async fn publish(&mut self, sealed: &Sealed) -> Result<()> {
-        match self {
-            Self::Rows(_) => Ok(()),
-            Self::Sink { sink, rejected } => match rejected::publish(rejected, sealed).await? {
-                Some(sealed) => Ok(sink.publish(&sealed).await?),
-                None => Ok(()),
-            },
+    /// Makes sealed rows visible; may be repeated. When the outside fails, it is tried again with pauses; some minutes later it counts
+    /// as failed.
+    pub(super) async fn publish(&mut self, sealed: &Sealed, clock: &dyn Clock) -> Result<()> {
+        let Self::Sink { sink, rejected } = self else { return Ok(()) };
+        let Some(sealed) = rejected::publish(rejected, sealed).await? else { return Ok(()) };
+        for attempt in 0.. {
+            let error = match sink.publish(&sealed).await {
+                Err(error @ ConnectorError::Io { .. }) => error,
+                published => return Ok(published?),
+            };
+            let Some(pause) = Backoff::default().delay(attempt, sealed.checkpoint) else { return Err(error.into()) };
+            tracing::warn!(checkpoint = sealed.checkpoint, %error, attempt, "rows are not published; it is tried again");
+            clock.sleep(pause).await;
         }
+        Ok(())
     }
 
     /// Takes back what was written since the last checkpoint.

@@ -24,6 +24,7 @@ use super::output::Output;
 use super::plan::EpochPlan;
 use super::requests::Request;
 use super::status::{PipelineHandle, PipelineState, Shared};
+use crate::blocking::Blocking;
 use crate::catalog::{LateRows, Stream};
 use crate::checkpoint::{Claim, Fingerprint, PipelineStore, PlanIdentity};
 use crate::context::EpochClock;
@@ -67,7 +68,7 @@ pub(crate) async fn start(mut spec: PipelineSpec) -> Result<PipelineHandle> {
             let operators = plan.operators();
             let fingerprint = Fingerprint::of(&spec.plan, operators.iter().map(AsRef::as_ref));
             let operators = spec.plan.operators.iter().map(|operator| operator.name.clone()).collect();
-            recover(store, PlanIdentity { fingerprint, operators }, &mut spec.output).await?
+            recover(store, PlanIdentity { fingerprint, operators }, &mut spec.output, spec.clock.as_ref()).await?
         }
         None => None,
     };
@@ -140,12 +141,17 @@ async fn epoch_plan(plan: &PipelinePlan, state: &SessionState, settings: &Settin
 
 /// Claims the store of a durable pipeline, finishes what was left unfinished, and gives its last checkpoint, and whether its inputs
 /// had ended.
-async fn recover(store: &PipelineStore, identity: PlanIdentity, output: &mut Output) -> Result<Option<(Checkpoint, bool)>> {
+async fn recover(
+    store: &PipelineStore,
+    identity: PlanIdentity,
+    output: &mut Output,
+    clock: &dyn Clock,
+) -> Result<Option<(Checkpoint, bool)>> {
     let restored = loop {
         match store.claim(&identity).await? {
             Claim::Publish { number, sealed } => {
                 if let Some(sealed) = sealed {
-                    output.publish(&sealed).await?;
+                    output.publish(&sealed, clock).await?;
                 }
                 store.mark_published(number).await?;
             }
@@ -166,11 +172,11 @@ async fn start_again(spec: &mut PipelineSpec, sources: &[SourceSpec], last: &Che
 }
 
 /// What was sealed before a failure is whole: it becomes a checkpoint, unless that is what failed.
-async fn finish_checkpoint(checkpoints: &mut Checkpoints, output: &mut Output) -> Result<()> {
+async fn finish_checkpoint(checkpoints: &mut Checkpoints, output: &mut Output, clock: &dyn Clock) -> Result<()> {
     if let Some(done) = checkpoints.left_unpublished().await {
         let done = done?;
         if let Some(sealed) = &done.sealed {
-            output.publish(sealed).await?;
+            output.publish(sealed, clock).await?;
         }
         checkpoints.published(done, Vec::new());
     }
@@ -200,6 +206,7 @@ async fn supervise(
         interval: Duration::from_millis(spec.settings.checkpoint_interval_ms),
         rows_max: spec.settings.checkpoint_rows,
         uncommitted_bytes_max: spec.settings.uncommitted_bytes_max,
+        blocking: Blocking::of(spec.settings.background_threads),
     };
     let mut checkpoints = Checkpoints::new(checkpoint, schedule, spec.store.clone(), spec.clock.monotonic());
     let replayable = sources.iter().all(|source| source.source.replay() == Replay::Exact);
@@ -235,7 +242,7 @@ async fn supervise(
             Err(error) => error,
         };
         drop(crank);
-        finish_checkpoint(&mut checkpoints, &mut spec.output).await?;
+        finish_checkpoint(&mut checkpoints, &mut spec.output, spec.clock.as_ref()).await?;
         if !replayable || !spec.output.can_discard() || error.is_final() {
             return Err(error);
         }

@@ -224,7 +224,7 @@ pub(super) fn rejected_sinks(session: &Session, streams: &[Arc<Stream>], pipelin
 pub(super) async fn start_stored(session: &Session, mut spec: PipelineSpec, id: Option<u64>, sql: &str) -> Result<PipelineHandle> {
     let engine = &session.engine.inner;
     if let (Some(id), Some(data)) = (id, &engine.data) {
-        spec.store = Some(Arc::new(data.pipeline(id, &spec.name, sql, spec.settings.checkpoint_keep)?));
+        spec.store = Some(Arc::new(data.pipeline(id, &spec.name, sql, &spec.settings)?));
     }
     let handle = Box::pin(start(spec)).await?;
     engine.pipelines.lock().add(handle.clone());

@@ -90,8 +90,7 @@ impl PipelineStore {
 
     /// Encodes rows on a thread of their own and creates their file, however often that takes.
     async fn write_file(&self, name: FileName, rows: StateRows) -> Result<StateFile> {
-        let encoding = tokio::task::spawn_blocking(move || state_file::encode(&name, &rows));
-        let encoded = encoding.await.map_err(|error| Error::internal(format!("encoding rows of a checkpoint ended: {error}")))??;
+        let encoded = self.blocking.run("encoding rows of a checkpoint", move || state_file::encode(&name, &rows)).await??;
         for attempt in 0.. {
             match self.folder.create_file(&encoded).await {
                 Ok(()) => break,
