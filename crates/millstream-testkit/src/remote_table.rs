@@ -138,6 +138,11 @@ impl Sink for RemoteSink {
         self.table.transact(&self.pipeline, sealed.checkpoint, &sealed.staged).await
     }
 
+    async fn is_published(&mut self, checkpoint: u64) -> Result<Option<bool>> {
+        let done = self.table.committed.lock().progress.get(&self.pipeline).copied().unwrap_or(0);
+        Ok(Some(done >= checkpoint))
+    }
+
     async fn discard(&mut self) -> Result<()> {
         self.written.clear();
         Ok(())

@@ -48,6 +48,8 @@ pub(crate) struct PlanIdentity {
 pub(crate) enum Claim {
     /// The newest checkpoint's rows may not be published yet: that comes first.
     Publish { number: u64, sealed: Option<Sealed> },
+    /// The newest checkpoint is damaged: its sinks must say whether somebody may have seen its rows.
+    Ask { number: u64 },
     /// It is ours and goes on here; `None`: from the beginning.
     Owned(Option<Restored>),
 }
@@ -102,19 +104,28 @@ impl PipelineStore {
     }
 
     /// Takes the pipeline over and reads where it goes on. Refused, before anything is changed, if the stored state is not one of
-    /// this plan.
-    pub(crate) async fn claim(&self, identity: &PlanIdentity) -> Result<Claim> {
+    /// this plan. `asked` is what sinks say of a damaged checkpoint.
+    pub(crate) async fn claim(&self, identity: &PlanIdentity, asked: Option<(u64, Published)>) -> Result<Claim> {
         loop {
             let look = self.look().await?;
             if let Some((number, sealed)) = self.unpublished(&look).await? {
                 return Ok(Claim::Publish { number, sealed });
             }
-            let manifest = match look.choose(Published::Perhaps) {
+            let published = asked.map_or(Published::Perhaps, |(_, published)| published);
+            let mut publication = Publication::Finished;
+            let manifest = match look.choose(published) {
                 Recovery::Fresh => self.first_manifest(identity)?,
-                Recovery::Resume(number) | Recovery::FallBack { to: number, .. } => {
-                    let manifest = self.manifest(number).await?;
-                    self.check_fingerprint(identity, &manifest, number)?;
-                    manifest.as_takeover(number, self.clock.now())
+                Recovery::Stop { damaged, .. } | Recovery::FallBack { damaged, .. }
+                    if asked.is_none_or(|(number, _)| number != damaged) =>
+                {
+                    return Ok(Claim::Ask { number: damaged });
+                }
+                Recovery::Resume(number) => self.manifest_of(identity, number).await?.as_takeover(number, self.clock.now()),
+                Recovery::FallBack { to, damaged } => {
+                    let damage = look.damage.as_ref().map(ToString::to_string).unwrap_or_default();
+                    tracing::warn!(pipeline = self.name, damage, "checkpoint {damaged} is damaged, nobody has seen its rows: {to} goes on");
+                    publication = Publication::GivenUp;
+                    self.manifest_of(identity, to).await?.as_takeover(to, self.clock.now())
                 }
                 Recovery::Stop { offer, .. } => {
                     let damage = look.damage.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -122,11 +133,18 @@ impl PipelineStore {
                 }
             };
             let restored = self.restored(&manifest).await?;
-            let Some(number) = self.take_over(&look, manifest, Publication::Finished).await? else { continue };
+            let Some(number) = self.take_over(&look, manifest, publication).await? else { continue };
             crash_point::reach("after-claim");
             self.known.lock().identity = Some(identity.clone());
             return Ok(Claim::Owned(restored.map(|restored| Restored { number, ..restored })));
         }
+    }
+
+    /// A manifest whose state fits this plan.
+    async fn manifest_of(&self, identity: &PlanIdentity, number: u64) -> Result<Manifest> {
+        let manifest = self.manifest(number).await?;
+        self.check_fingerprint(identity, &manifest, number)?;
+        Ok(manifest)
     }
 
     /// Writes a checkpoint. After a failure that is none in passing nothing of it exists, or another process owns the pipeline.

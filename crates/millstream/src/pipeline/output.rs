@@ -1,7 +1,7 @@
 //! Where a pipeline's rows go: to a query's reader, or into a sink.
 
 use datafusion::arrow::array::RecordBatch;
-use millstream_checkpoint::Backoff;
+use millstream_checkpoint::{Backoff, Published};
 use millstream_connectors::{ConnectorError, Delivery, RejectedRow, Sealed, Sink};
 use millstream_time::Clock;
 use tokio::sync::mpsc;
@@ -95,6 +95,17 @@ impl Output {
             clock.sleep(pause).await;
         }
         Ok(())
+    }
+
+    /// Whether somebody may have seen rows of `checkpoint`, of which it is not known any more what was sealed.
+    pub(super) async fn published(&mut self, checkpoint: u64) -> Result<Published> {
+        let unseen = match self {
+            Self::Rows(_) => false,
+            Self::Sink { sink, rejected } => {
+                sink.is_published(checkpoint).await? == Some(false) && rejected::is_unseen(rejected, checkpoint).await?
+            }
+        };
+        Ok(if unseen { Published::Nowhere } else { Published::Perhaps })
     }
 
     /// Takes back what was written since the last checkpoint.

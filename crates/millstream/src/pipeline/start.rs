@@ -147,8 +147,10 @@ async fn recover(
     output: &mut Output,
     clock: &dyn Clock,
 ) -> Result<Option<(Checkpoint, bool)>> {
+    let mut asked = None;
     let restored = loop {
-        match store.claim(&identity).await? {
+        match store.claim(&identity, asked).await? {
+            Claim::Ask { number } => asked = Some((number, output.published(number).await?)),
             Claim::Publish { number, sealed } => {
                 if let Some(sealed) = sealed {
                     output.publish(&sealed, clock).await?;
