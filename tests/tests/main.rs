@@ -14,6 +14,7 @@ mod hostile;
 mod late_rows;
 mod layering;
 mod oracle;
+mod other_readers;
 mod pipelines;
 mod re_execution;
 mod remote_sink;

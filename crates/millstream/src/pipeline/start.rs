@@ -35,6 +35,9 @@ use crate::settings::Settings;
 
 const RESTART_DELAY_MS: u64 = 100;
 
+/// Between two tries of a sink whose disk is full.
+const FULL_DISK_DELAY_MS: u64 = 1_000;
+
 /// Everything a pipeline needs to start.
 pub(crate) struct PipelineSpec {
     pub(crate) name: String,
@@ -247,6 +250,14 @@ async fn supervise(
         finish_checkpoint(&mut checkpoints, &mut spec.output, spec.clock.as_ref()).await?;
         if !replayable || !spec.output.can_discard() || error.is_final() {
             return Err(error);
+        }
+        if error.is_full_disk() && !*shared.stop.borrow() {
+            // Somebody will make room; until then the pipeline waits, however long that takes.
+            tracing::warn!(pipeline = spec.name, %error, checkpoint = checkpoints.last.number, "the sink's disk is full; it is tried again");
+            spec.output.discard().await?;
+            shared.status.lock().restarts += 1;
+            spec.clock.sleep(Duration::from_millis(FULL_DISK_DELAY_MS)).await;
+            continue;
         }
         let progressed = checkpoints.last.number > number;
         if let Some((at, first)) = &failed_at

@@ -80,13 +80,19 @@ impl StagedFile {
 
     /// Completes it and brings it to disk.
     pub(super) fn finish(mut self) -> Result<FinishedFile> {
-        let file = match self.writer.take() {
-            Some(Writer::Lines { out, .. }) => out.into_inner().map_err(|error| cannot_write(&self.path, error.into_error()))?,
-            Some(Writer::Parquet(writer)) => writer.into_inner().map_err(|error| parquet_failed(&self.path, &error))?,
+        let settle = |path: &Path, file: &File| file.sync_all().and_then(|()| file.metadata()).map_err(|error| cannot_write(path, error));
+        let metadata = match self.writer.take() {
+            Some(Writer::Lines { out, .. }) => {
+                settle(&self.path, &out.into_inner().map_err(|error| cannot_write(&self.path, error.into_error()))?)?
+            }
+            Some(Writer::Parquet(mut writer)) => {
+                // `into_inner` alone would tell a full disk in words only.
+                writer.finish().map_err(|error| parquet_failed(&self.path, &error))?;
+                settle(&self.path, writer.inner())?
+            }
             None => return Err(ConnectorError::data("the file is finished: this is a bug")),
         };
-        file.sync_all().map_err(|error| cannot_write(&self.path, error))?;
-        let bytes = file.metadata().map_err(|error| cannot_write(&self.path, error))?.len();
+        let bytes = metadata.len();
         Ok(FinishedFile { path: std::mem::take(&mut self.path), bytes, rows: self.rows })
     }
 
@@ -121,6 +127,11 @@ pub(super) fn parquet_writer(file: File, schema: &SchemaRef, compression: FileCo
 }
 
 pub(super) fn parquet_failed(path: &Path, error: &parquet::errors::ParquetError) -> ConnectorError {
+    if let parquet::errors::ParquetError::External(inner) = error
+        && let Some(io) = inner.downcast_ref::<std::io::Error>()
+    {
+        return cannot_write(path, std::io::Error::new(io.kind(), io.to_string()));
+    }
     ConnectorError::data(format!("cannot write Parquet to '{}': {error}", path.display()))
 }
 
