@@ -196,3 +196,15 @@ impl From<InputError> for Error {
         Self { kind, sqlstate, message: error.to_string() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_other_failures_of_it() {
+        for (kind, full) in [(IoErrorKind::StorageFull, true), (IoErrorKind::QuotaExceeded, true), (IoErrorKind::PermissionDenied, false)] {
+            assert_eq!(Error::from(ConnectorError::io("cannot write 'x'", kind.into())).is_full_disk(), full, "{kind}");
+        }
+    }
+}

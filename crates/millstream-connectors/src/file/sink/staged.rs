@@ -220,3 +220,25 @@ pub(super) fn sync_folder(folder: &Path) -> Result<()> {
         .and_then(|folder| folder.sync_all())
         .map_err(|error| ConnectorError::io(format!("cannot sync folder '{}'", folder.display()), error))
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array};
+
+    use super::*;
+
+    /// The system's device that is always full.
+    #[test]
+    fn parquet_on_a_full_disk_fails_as_a_full_disk() {
+        let path = Path::new("/dev/full");
+        let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..10));
+        let batch = RecordBatch::try_from_iter([("n", column)]).unwrap();
+        let file = File::options().write(true).open(path).unwrap();
+        let mut writer = parquet_writer(file, &batch.schema(), FileCompression::None, path).unwrap();
+        let failed = writer.write(&batch).and_then(|()| writer.finish());
+        let error = parquet_failed(path, &failed.unwrap_err());
+        assert!(matches!(&error, ConnectorError::Io { source, .. } if source.kind() == ErrorKind::StorageFull), "{error:?}");
+    }
+}
