@@ -19,6 +19,7 @@ mod grammar;
 mod interval;
 mod limits;
 mod query_grammar;
+mod scan;
 mod script;
 mod statement;
 mod table_grammar;
@@ -29,6 +30,7 @@ pub use column_type::arrow_type;
 pub use dialect::MillstreamDialect;
 pub use interval::interval_ms;
 pub use limits::{DEEP_STACK_BYTES, EXPRESSION_DEPTH_MAX, JOINS_MAX, NESTING_DEPTH_MAX, SCRIPT_BYTES_MAX, with_deep_stack};
+pub use scan::{StatementPart, TextKind, TextPart, scan, statement_parts};
 pub use script::{identifier_text, parse, parse_expression, parse_query};
 pub use statement::{
     Column, ColumnKind, CreateSink, CreateTable, CreateView, Drop, DropKind, Emit, EmitMode, Explain, Insert, Other, ParsedStatement,
