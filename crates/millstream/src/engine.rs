@@ -250,6 +250,11 @@ impl Engine {
         Ok(())
     }
 
+    /// What `WITH ('connector' = …)` may name, with the options of each.
+    pub fn connectors(&self) -> Vec<Arc<dyn Connector>> {
+        self.inner.connectors.connectors().cloned().collect()
+    }
+
     /// Figures of all pipelines, running and recently ended.
     pub fn pipelines(&self) -> Vec<PipelineStatus> {
         self.inner.pipelines.lock().by_name.values().map(PipelineHandle::status).collect()
