@@ -110,6 +110,7 @@ impl DataFolder {
                 Ok(None) => tracing::info!(%folder, "another process claims the data folder at the same time"),
                 Err(error) if error.is_transient() => match Backoff::default().delay(failures, failures.into()) {
                     Some(pause) => {
+                        tracing::warn!(%folder, %error, attempt = failures, "the data folder fails; it is tried again");
                         failures += 1;
                         clock.sleep(pause).await;
                     }
@@ -209,7 +210,10 @@ impl DataFolder {
             match stored {
                 Ok(_) => break,
                 Err(error) if error.is_transient() => match Backoff::default().delay(attempt, next.next_id) {
-                    Some(pause) => self.clock.sleep(pause).await,
+                    Some(pause) => {
+                        tracing::warn!(folder = %self.folder, %error, attempt, "the data folder fails; it is tried again");
+                        self.clock.sleep(pause).await;
+                    }
                     None => return Err(error.into()),
                 },
                 Err(error) => return Err(error.into()),
