@@ -22,6 +22,7 @@ use super::columns::{Columns, plan_columns};
 use super::crank::Crank;
 use super::output::Output;
 use super::plan::EpochPlan;
+use super::relief::Relief;
 use super::requests::Request;
 use super::status::{PipelineHandle, PipelineState, Shared};
 use crate::catalog::{LateRows, Stream};
@@ -67,7 +68,7 @@ pub(crate) async fn start(mut spec: PipelineSpec) -> Result<PipelineHandle> {
             let operators = plan.operators();
             let fingerprint = Fingerprint::of(&spec.plan, operators.iter().map(AsRef::as_ref));
             let operators = spec.plan.operators.iter().map(|operator| operator.name.clone()).collect();
-            recover(store, PlanIdentity { fingerprint, operators }, &mut spec.output).await?
+            recover(store, PlanIdentity { fingerprint, operators }, spec.memory.room(), &mut spec.output).await?
         }
         None => None,
     };
@@ -140,9 +141,9 @@ async fn epoch_plan(plan: &PipelinePlan, state: &SessionState, settings: &Settin
 
 /// Claims the store of a durable pipeline, finishes what was left unfinished, and gives its last checkpoint, and whether its inputs
 /// had ended.
-async fn recover(store: &PipelineStore, identity: PlanIdentity, output: &mut Output) -> Result<Option<(Checkpoint, bool)>> {
+async fn recover(store: &PipelineStore, identity: PlanIdentity, room: u64, output: &mut Output) -> Result<Option<(Checkpoint, bool)>> {
     let restored = loop {
-        match store.claim(&identity).await? {
+        match store.claim(&identity, room).await? {
             Claim::Publish { number, sealed } => {
                 if let Some(sealed) = sealed {
                     output.publish(&sealed).await?;
@@ -161,7 +162,7 @@ async fn recover(store: &PipelineStore, identity: PlanIdentity, output: &mut Out
 async fn start_again(spec: &mut PipelineSpec, sources: &[SourceSpec], last: &Checkpoint) -> Result<(Inputs, EpochPlan)> {
     let inputs = Inputs::open(sources.to_vec(), Some(&last.positions), spec.settings.input(), Arc::clone(&spec.clock)).await?;
     let plan = epoch_plan(&spec.plan, &spec.state, &spec.settings).await?;
-    plan.restore(&operators_of(last, spec.store.as_deref()).await?).map_err(|error| Error::running(&error))?;
+    plan.restore(&operators_of(last, spec.store.as_deref(), spec.memory.room()).await?).map_err(|error| Error::running(&error))?;
     Ok((inputs, plan))
 }
 
@@ -178,12 +179,11 @@ async fn finish_checkpoint(checkpoints: &mut Checkpoints, output: &mut Output) -
     Ok(())
 }
 
-/// The state of the last checkpoint, from where its rows are; none before the first.
-async fn operators_of(last: &Checkpoint, store: Option<&PipelineStore>) -> Result<Vec<OperatorSnapshot>> {
+/// The state of the last checkpoint, from where its rows are, in memory up to `room` bytes.
+async fn operators_of(last: &Checkpoint, store: Option<&PipelineStore>, room: u64) -> Result<Vec<OperatorSnapshot>> {
     match store {
-        Some(_) if last.number == 0 => Ok(Vec::new()),
-        Some(store) => Ok(store.read(last.number).await?.operators),
-        None => Ok(last.operators.clone()),
+        Some(store) if last.number > 0 => Ok(store.read(last.number, room).await?.operators),
+        _ => Ok(last.operators.clone()),
     }
 }
 
@@ -200,6 +200,7 @@ async fn supervise(
         interval: Duration::from_millis(spec.settings.checkpoint_interval_ms),
         rows_max: spec.settings.checkpoint_rows,
         uncommitted_bytes_max: spec.settings.uncommitted_bytes_max,
+        merge_bytes_max: spec.memory.worth_while(),
     };
     let mut checkpoints = Checkpoints::new(checkpoint, schedule, spec.store.clone(), spec.clock.monotonic());
     let replayable = sources.iter().all(|source| source.source.replay() == Replay::Exact);
@@ -228,6 +229,7 @@ async fn supervise(
             shared,
             checkpoints: &mut checkpoints,
             requests: &mut *requests,
+            relief: Relief::default(),
             last_status: None,
         };
         let error = match crank.run().await {
