@@ -6,11 +6,12 @@
 //! ([`StatefulOperator::advance`]).
 //!
 //! Read in this order: [`epoch`] (how batches enter a plan), [`operator`] (the trait), [`pane_table`] (one pane's keys and
-//! accumulators), [`pane_aggregate`] (TUMBLE and HOP aggregates), [`window_buffer`] (rows held until their window closes),
+//! accumulators), [`layered_state`] (layers that can leave memory), [`pane_aggregate`] (TUMBLE and HOP aggregates), [`window_buffer`] (rows held until their window closes),
 //! [`stream_limit`].
 
 pub mod epoch;
 pub mod event_time;
+pub mod layered_state;
 pub mod operator;
 pub mod pane_aggregate;
 pub mod pane_table;
@@ -20,7 +21,8 @@ pub mod window_assign;
 pub mod window_buffer;
 
 pub use epoch::{EpochInputs, EpochScan, LeafId};
-pub use operator::{OperatorId, OperatorMetrics, Released, StateLayer, StateShape, StatefulOperator};
+pub use layered_state::{LayerMerge, LayeredState, StoredPiece};
+pub use operator::{OperatorId, OperatorMetrics, Released, StateLayer, StateShape, StatefulOperator, StoredRows};
 pub use pane_aggregate::{OutputColumn, PaneAggregate, PaneAggregateSpec, TimeSource};
 pub use stream_limit::StreamLimit;
 pub use window_assign::{WindowAssignExec, append_window_columns, window_fields};

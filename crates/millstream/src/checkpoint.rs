@@ -31,6 +31,8 @@ pub(crate) enum Reason {
     Command,
     /// The pipeline was asked to stop.
     Stop,
+    /// State must be stored before it can leave memory.
+    Memory,
     /// Its inputs have ended: there is nothing to go on with.
     Finished,
 }
@@ -42,6 +44,7 @@ impl Reason {
             Self::Rows => "rows",
             Self::Command => "command",
             Self::Stop => "stop",
+            Self::Memory => "memory",
             Self::Finished => "finished",
         }
     }
@@ -87,7 +90,7 @@ pub struct CheckpointFigures {
     pub bytes_total: u64,
     /// Rows of state.
     pub rows: u64,
-    /// Why it was taken: `interval`, `rows`, `command`, `stop`, `finished`, …
+    /// Why it was taken: `interval`, `rows`, `command`, `stop`, `memory`, `finished`, …
     pub reason: String,
 }
 

@@ -66,7 +66,7 @@ impl LookInside {
             }
             (CheckpointFunction::Positions, [pipeline, number]) => {
                 let store = self.store(&text(pipeline)?).map_err(external)?;
-                let restored = store.read(number_of(number)?).await.map_err(external)?;
+                let restored = store.read(number_of(number)?, 0).await.map_err(external)?;
                 positions(&restored.positions)
             }
             (CheckpointFunction::State, _) => {

@@ -9,6 +9,7 @@
 //! A layer of state is one file, written by the first checkpoint that contains it and named again by those after. Whatever fails
 //! in passing is tried again, for ever: checkpoints are late then, the stream goes on.
 
+mod pieces;
 mod state;
 
 use std::sync::Arc;
@@ -104,8 +105,9 @@ impl PipelineStore {
     }
 
     /// Takes the pipeline over and reads where it goes on. Refused, before anything is changed, if the stored state is not one of
-    /// this plan. `asked` is what sinks say of a damaged checkpoint.
-    pub(crate) async fn claim(&self, identity: &PlanIdentity, asked: Option<(u64, Published)>) -> Result<Claim> {
+    /// this plan. `asked` is what sinks say of a damaged checkpoint. State of more than `room` bytes stays here until it is needed, if
+    /// it can.
+    pub(crate) async fn claim(&self, identity: &PlanIdentity, asked: Option<(u64, Published)>, room: u64) -> Result<Claim> {
         loop {
             let look = self.look().await?;
             if let Some((number, sealed)) = self.unpublished(&look).await? {
@@ -132,7 +134,7 @@ impl PipelineStore {
                     return Err(Error::user("XX001", recovery::stop_message(&self.name, &damage, offer)));
                 }
             };
-            let restored = self.restored(&manifest).await?;
+            let restored = self.restored(&manifest, room).await?;
             let Some(number) = self.take_over(&look, manifest, publication).await? else { continue };
             crash_point::reach("after-claim");
             self.known.lock().identity = Some(identity.clone());
@@ -227,9 +229,9 @@ impl PipelineStore {
         }
     }
 
-    /// A kept checkpoint with the rows of its state.
-    pub(crate) async fn read(&self, number: u64) -> Result<Restored> {
-        match self.restored(&self.manifest(number).await?).await? {
+    /// A kept checkpoint with the rows of its state, as far as they take no more than `room` bytes.
+    pub(crate) async fn read(&self, number: u64, room: u64) -> Result<Restored> {
+        match self.restored(&self.manifest(number).await?, room).await? {
             Some(restored) => Ok(Restored { number, ..restored }),
             None => Err(Error::user("55000", format!("checkpoint {number} of pipeline {} has no state: it was starting", self.name))),
         }

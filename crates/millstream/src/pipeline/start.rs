@@ -22,6 +22,7 @@ use super::columns::{Columns, plan_columns};
 use super::crank::Crank;
 use super::output::Output;
 use super::plan::EpochPlan;
+use super::relief::Relief;
 use super::requests::Request;
 use super::status::{PipelineHandle, PipelineState, Shared};
 use crate::blocking::Blocking;
@@ -71,7 +72,7 @@ pub(crate) async fn start(mut spec: PipelineSpec) -> Result<PipelineHandle> {
             let operators = plan.operators();
             let fingerprint = Fingerprint::of(&spec.plan, operators.iter().map(AsRef::as_ref));
             let operators = spec.plan.operators.iter().map(|operator| operator.name.clone()).collect();
-            recover(store, PlanIdentity { fingerprint, operators }, &mut spec.output, spec.clock.as_ref()).await?
+            recover(store, PlanIdentity { fingerprint, operators }, spec.memory.room(), &mut spec.output, spec.clock.as_ref()).await?
         }
         None => None,
     };
@@ -147,12 +148,13 @@ async fn epoch_plan(plan: &PipelinePlan, state: &SessionState, settings: &Settin
 async fn recover(
     store: &PipelineStore,
     identity: PlanIdentity,
+    room: u64,
     output: &mut Output,
     clock: &dyn Clock,
 ) -> Result<Option<(Checkpoint, bool)>> {
     let mut asked = None;
     let restored = loop {
-        match store.claim(&identity, asked).await? {
+        match store.claim(&identity, asked, room).await? {
             Claim::Ask { number } => asked = Some((number, output.published(number).await?)),
             Claim::Publish { number, sealed } => {
                 if let Some(sealed) = sealed {
@@ -172,7 +174,7 @@ async fn recover(
 async fn start_again(spec: &mut PipelineSpec, sources: &[SourceSpec], last: &Checkpoint) -> Result<(Inputs, EpochPlan)> {
     let inputs = Inputs::open(sources.to_vec(), Some(&last.positions), spec.settings.input(), Arc::clone(&spec.clock)).await?;
     let plan = epoch_plan(&spec.plan, &spec.state, &spec.settings).await?;
-    plan.restore(&operators_of(last, spec.store.as_deref()).await?).map_err(|error| Error::running(&error))?;
+    plan.restore(&operators_of(last, spec.store.as_deref(), spec.memory.room()).await?).map_err(|error| Error::running(&error))?;
     Ok((inputs, plan))
 }
 
@@ -189,12 +191,11 @@ async fn finish_checkpoint(checkpoints: &mut Checkpoints, output: &mut Output, c
     Ok(())
 }
 
-/// The state of the last checkpoint, from where its rows are; none before the first.
-async fn operators_of(last: &Checkpoint, store: Option<&PipelineStore>) -> Result<Vec<OperatorSnapshot>> {
+/// The state of the last checkpoint, from where its rows are, in memory up to `room` bytes.
+async fn operators_of(last: &Checkpoint, store: Option<&PipelineStore>, room: u64) -> Result<Vec<OperatorSnapshot>> {
     match store {
-        Some(_) if last.number == 0 => Ok(Vec::new()),
-        Some(store) => Ok(store.read(last.number).await?.operators),
-        None => Ok(last.operators.clone()),
+        Some(store) if last.number > 0 => Ok(store.read(last.number, room).await?.operators),
+        _ => Ok(last.operators.clone()),
     }
 }
 
@@ -212,6 +213,7 @@ async fn supervise(
         rows_max: spec.settings.checkpoint_rows,
         uncommitted_bytes_max: spec.settings.uncommitted_bytes_max,
         blocking: Blocking::of(spec.settings.background_threads),
+        merge_bytes_max: spec.memory.worth_while(),
     };
     let mut checkpoints = Checkpoints::new(checkpoint, schedule, spec.store.clone(), spec.clock.monotonic());
     let replayable = sources.iter().all(|source| source.source.replay() == Replay::Exact);
@@ -240,6 +242,7 @@ async fn supervise(
             shared,
             checkpoints: &mut checkpoints,
             requests: &mut *requests,
+            relief: Relief::default(),
             last_status: None,
         };
         let error = match crank.run().await {

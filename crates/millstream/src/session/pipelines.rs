@@ -288,7 +288,7 @@ async fn restore(session: &Session, name: &str, handle: &PipelineHandle, checkpo
         None => store.list().await?.last().map(|last| last.number).unwrap_or_default(),
     };
     // Said before anything is stopped, if there is no such checkpoint.
-    store.read(number).await?;
+    store.read(number, session.engine.inner.memory.room()).await?;
     // Why it had failed does not matter any more.
     let _ = handle.stop().await;
     store.restore_from(number).await?;
