@@ -31,6 +31,7 @@ mod engine;
 mod error;
 pub mod input;
 mod memory;
+mod model;
 mod pipeline;
 mod planning;
 mod query;

@@ -164,6 +164,7 @@ impl PipelineStore {
             reason: draft.reason.as_str().to_owned(),
             inputs: to_json(&inputs)?,
             operators,
+            models: draft.models,
             sinks,
             ..self.first_manifest(&identity)?
         };
