@@ -113,6 +113,7 @@ examples! {
     nexmark_q8: "07_nexmark_q8",
     top_sellers: "08_top_sellers",
     cascade: "11_cascade",
+    fraud_score: "fraud_score",
 }
 
 const SPECIAL: &[&str] = &["09_late_data", "10_word_count_socket", "12_file_sink"];

@@ -7,6 +7,7 @@ mod fingerprint;
 mod functions;
 mod store;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use millstream_connectors::Sealed;
@@ -64,6 +65,8 @@ pub(crate) struct CheckpointDraft {
     pub(crate) rows_in: u64,
     /// How long the crank stood still for it.
     pub(crate) stall: Duration,
+    /// Versions and hashes of the models in use, by name.
+    pub(crate) models: BTreeMap<String, serde_json::Value>,
 }
 
 /// A checkpoint that exists.

@@ -18,6 +18,7 @@ use crate::context::new_context;
 use crate::data_folder::{DataFolder, Place};
 use crate::error::{Error, Result};
 use crate::memory::MemoryBudget;
+use crate::model::Models;
 use crate::pipeline::{PipelineHandle, PipelineStatus};
 use crate::session::{Session, replay_all};
 use crate::settings::Settings;
@@ -43,6 +44,7 @@ pub(crate) struct EngineInner {
     /// Where everything is remembered; `None`: nowhere.
     pub(crate) data: Option<DataFolder>,
     pub(crate) memory: Arc<MemoryBudget>,
+    pub(crate) models: Models,
 }
 
 /// Pipelines by name, and the next free number.
@@ -199,6 +201,7 @@ impl EngineBuilder {
             definitions: tokio::sync::Mutex::default(),
             data,
             memory: MemoryBudget::new(self.memory_limit),
+            models: Models::default(),
         };
         let engine = Engine { inner: Arc::new(inner) };
         for function in [CheckpointFunction::State, CheckpointFunction::Positions] {

@@ -33,6 +33,7 @@ mod file_table;
 pub mod input;
 mod memory;
 mod metric_functions;
+mod model;
 mod pipeline;
 mod planning;
 mod query;

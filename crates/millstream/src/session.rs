@@ -2,6 +2,7 @@
 
 pub(crate) mod describe;
 mod durable;
+mod models;
 mod objects;
 mod pipelines;
 mod run_statement;

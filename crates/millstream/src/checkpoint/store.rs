@@ -184,6 +184,7 @@ impl PipelineStore {
             reason: draft.reason.as_str().to_owned(),
             inputs: to_json(&inputs)?,
             operators,
+            models: draft.models,
             sinks,
             ..self.first_manifest(&identity)?
         };

@@ -9,6 +9,7 @@
 //!
 //! At most one is on its way. Without a store (`--data` was not given) a checkpoint lives in memory and is published at once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -204,6 +205,7 @@ impl Checkpoints {
             sealed: sealed.clone(),
             rows_in: draft.rows_in,
             stall: draft.stall,
+            models: draft.models,
         };
         checkpoint.forget_rows();
         let store = Arc::clone(store);
@@ -319,9 +321,11 @@ async fn merge_layers_of(
 }
 
 /// What only the crank knows about a seal.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Sealing {
     pub(super) reason: Reason,
     pub(super) rows_in: u64,
     pub(super) stall: Duration,
+    /// The models in use.
+    pub(super) models: BTreeMap<String, serde_json::Value>,
 }

@@ -21,6 +21,7 @@ use crate::crash_point;
 use crate::error::{Error, Result};
 use crate::input::{EpochInput, Inputs};
 use crate::memory::MemoryShare;
+use crate::model::PinnedModels;
 
 /// Figures for people are refreshed this often.
 const STATUS_INTERVAL: Duration = Duration::from_millis(100);
@@ -33,6 +34,7 @@ pub(super) struct Crank<'a> {
     pub(super) output: &'a mut Output,
     pub(super) clock: &'a Arc<dyn Clock>,
     pub(super) epoch_clock: &'a EpochClock,
+    pub(super) models: &'a PinnedModels,
     pub(super) shared: &'a Shared,
     pub(super) checkpoints: &'a mut Checkpoints,
     pub(super) memory: &'a mut MemoryShare,
@@ -76,6 +78,7 @@ impl Crank<'_> {
     /// One epoch; false if nothing further will ever come out.
     async fn turn(&mut self, epoch: EpochInput) -> Result<bool> {
         self.epoch_clock.set(epoch.clock_ms);
+        self.models.refresh();
         let times =
             Times { watermarks: epoch.sources.iter().map(|source| source.watermark).collect(), clock: Watermark::from_ms(epoch.clock_ms) };
         let mut rows_in = 0;
@@ -167,7 +170,7 @@ impl Crank<'_> {
         let checkpoint = Checkpoint { number, positions: self.inputs.positions(), operators };
         let rows_in = self.inputs.metrics().iter().map(|source| source.rows).sum();
         let now = self.clock.monotonic();
-        let sealing = Sealing { reason, rows_in, stall: now.saturating_sub(started) };
+        let sealing = Sealing { reason, rows_in, stall: now.saturating_sub(started), models: self.models.manifest() };
         match self.checkpoints.sealed(checkpoint, sealed, sealing, now) {
             Some(done) => self.publish(done).await,
             None => Ok(()),

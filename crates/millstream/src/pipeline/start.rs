@@ -32,6 +32,7 @@ use crate::context::EpochClock;
 use crate::error::{Error, Result};
 use crate::input::{Inputs, SourceSpec};
 use crate::memory::MemoryShare;
+use crate::model::{ModelUse, PinnedModels};
 use crate::settings::Settings;
 
 const RESTART_DELAY_MS: u64 = 100;
@@ -49,6 +50,11 @@ pub(crate) struct PipelineSpec {
     pub(crate) settings: Settings,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) epoch_clock: EpochClock,
+    /// The versions of models that the plan uses.
+    pub(crate) models: PinnedModels,
+    /// Keeps those models from being dropped for as long as the pipeline runs.
+    #[expect(dead_code, reason = "a guard")]
+    pub(crate) model_uses: Vec<ModelUse>,
     pub(crate) output: Output,
     /// Where its checkpoints are kept; `None`: in memory.
     pub(crate) store: Option<Arc<PipelineStore>>,
@@ -239,6 +245,7 @@ async fn supervise(
             memory: &mut spec.memory,
             clock: &spec.clock,
             epoch_clock: &spec.epoch_clock,
+            models: &spec.models,
             shared,
             checkpoints: &mut checkpoints,
             requests: &mut *requests,

@@ -75,7 +75,6 @@ pub(super) fn show(session: &Session, show: &ShowKind) -> Result<Outcome> {
             rows_of(&["setting", "value"], rows.collect())
         }
         ShowKind::Setting(name) => rows_of(&[name.as_str()], vec![vec![Some(session.settings().get(name)?)]]),
-        ShowKind::Models => Err(Error::user("0A000", "models are not supported yet")),
         _ => Err(Error::user("0A000", "this SHOW is not supported yet")),
     }
 }

@@ -28,6 +28,8 @@ pub(super) fn spec(
     output: Output,
 ) -> PipelineSpec {
     PipelineSpec {
+        model_uses: planner.models.used_by(&name),
+        models: planner.models,
         name,
         plan,
         streams,

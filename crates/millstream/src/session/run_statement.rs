@@ -10,7 +10,7 @@ use millstream_sql::parse::{Explain, SelectQuery, SetOption, ShowKind, Statement
 use millstream_sql::{explain::explain_pipeline, physical};
 use tokio::sync::mpsc;
 
-use super::{Session, describe, objects, pipelines, tables, views};
+use super::{Session, describe, models, objects, pipelines, tables, views};
 use crate::error::{Error, Result};
 use crate::pipeline::{Output, start};
 use crate::planning::{Planned, Planner, check_emit};
@@ -26,6 +26,10 @@ pub(super) async fn run(session: &Session, statement: &Statement, sql: &str) -> 
         Statement::CreateView(create) if create.materialized => Box::pin(views::create_materialized_view(session, create, sql)).await,
         Statement::CreateView(create) => Box::pin(views::create_view(session, create, sql)).await,
         Statement::CreateSink(create) => Box::pin(pipelines::create_sink(session, create, sql)).await,
+        Statement::CreateModel(create) => Box::pin(models::create_model(session, create, sql)).await,
+        Statement::AlterModel(alter) => Box::pin(models::alter_model(session, alter)).await,
+        Statement::DescribeModel(name) => models::describe_model(session, name),
+        Statement::Show(ShowKind::Models) => models::show_models(session),
         Statement::Insert(insert) => Box::pin(pipelines::insert_into(session, insert, sql)).await,
         Statement::StatementSet(_) => Err(Error::user(
             "0A000",
