@@ -46,5 +46,5 @@ pub use millstream_sql::parse::ParsedStatement;
 pub use millstream_time::{Clock, SystemClock};
 pub use pipeline::{PipelineHandle, PipelineState, PipelineStatus};
 pub use query::{Outcome, Query};
-pub use session::Session;
+pub use session::{PreparedQuery, Relation, RelationKind, Session, SqlExtension};
 pub use settings::{AggregateDistribution, ExecutionMode, Settings};
