@@ -10,6 +10,7 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::format::OutputFormat;
+use crate::serve::Serve;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -21,6 +22,8 @@ Examples:
   millstream run --set parallelism=4 q5.sql
   millstream run --data state q5.sql    killed or stopped, the same command
                                         goes on exactly where it was
+  millstream serve --data state --http 127.0.0.1:8080
+                                        psql -h 127.0.0.1 -p 5433
 
 How a script runs:
   Statements run one after the other. A SELECT prints rows until it ends.
@@ -108,6 +111,8 @@ enum Command {
     /// Kill pipelines of this program again and again and check that no row is lost or doubled
     #[command(name = "selftest")]
     SelfTest(SelfTest),
+    /// Run the pipelines of a data folder and serve them to clients of PostgreSQL and of HTTP
+    Serve(Serve),
 }
 
 /// What `millstream selftest` does.
@@ -165,6 +170,8 @@ pub(crate) struct Invocation {
     pub(crate) resumes: bool,
     /// Instead of running SQL.
     pub(crate) selftest: Option<SelfTest>,
+    /// Instead of running SQL.
+    pub(crate) serve: Option<Serve>,
 }
 
 impl Args {
@@ -172,11 +179,15 @@ impl Args {
     pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
         let matches = Self::command().try_get_matches_from(words).map_err(with_script_hint)?;
         let args = Self::from_arg_matches(&matches)?;
-        let mut selftest = None;
+        let (mut selftest, mut serve) = (None, None);
         let resumes = matches!(args.command, Some(Command::Run { .. }));
         let inputs = match args.command {
             Some(Command::SelfTest(options)) => {
                 selftest = Some(options);
+                Vec::new()
+            }
+            Some(Command::Serve(options)) => {
+                serve = Some(options);
                 Vec::new()
             }
             Some(Command::Run { .. }) if !args.commands.is_empty() || !args.files.is_empty() => {
@@ -189,7 +200,7 @@ impl Args {
         if inputs.iter().filter(|input| **input == Input::Stdin).count() > 1 {
             return Err(Self::command().error(ErrorKind::ArgumentConflict, "standard input can be read only once: '-' is given twice"));
         }
-        Ok(Invocation { inputs, options: args.options, selftest, resumes })
+        Ok(Invocation { inputs, options: args.options, selftest, serve, resumes })
     }
 
     /// What a person sees who starts the program without arguments.

@@ -1,7 +1,7 @@
 //! The `millstream` binary: runs SQL scripts and prints what they give.
 //!
 //! Read in this order: `args` (what may be asked for), `script` (reads the SQL), `run` (drives the engine), `format` (rows to
-//! text), `screen` and `status_line` (the terminal), `interrupt` (Ctrl-C), `log`; `selftest` stands by itself.
+//! text), `screen` and `status_line` (the terminal), `interrupt` (Ctrl-C), `log`; `selftest` and `serve` stand by themselves.
 
 mod args;
 mod format;
@@ -13,6 +13,7 @@ mod run;
 mod screen;
 mod script;
 mod selftest;
+mod serve;
 mod status_line;
 
 use std::io::{self, IsTerminal, Write};
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE));
         }
     };
-    if invocation.inputs.is_empty() && invocation.selftest.is_none() {
+    if invocation.inputs.is_empty() && invocation.selftest.is_none() && invocation.serve.is_none() {
         if io::stdin().is_terminal() {
             _ = io::stdout().write_all(Args::welcome().as_bytes());
             return ExitCode::SUCCESS;
@@ -66,9 +67,10 @@ fn start(invocation: &Invocation, mut screen: Screen, messages: &Messages) -> Ex
             return ExitCode::from(EXIT_FAILED);
         }
     };
-    let code = match &invocation.selftest {
-        Some(selftest) => runtime.block_on(selftest::run(selftest, &mut screen)),
-        None => runtime.block_on(run::run(invocation, &scripts, &mut screen, interrupts)),
+    let code = match (&invocation.selftest, &invocation.serve) {
+        (Some(selftest), _) => runtime.block_on(selftest::run(selftest, &mut screen)),
+        (None, Some(serve)) => runtime.block_on(serve::run(serve, &invocation.options, &mut screen, interrupts)),
+        (None, None) => runtime.block_on(run::run(invocation, &scripts, &mut screen, interrupts)),
     };
     // Work that is stuck in a blocking call must not keep the program from ending.
     runtime.shutdown_background();

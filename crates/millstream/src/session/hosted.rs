@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::planning::{Planner, check_emit};
 use crate::query::Query;
 use crate::settings::Settings;
+use crate::stored_table::TableTail;
 
 /// What the program adds to the queries of a session; pipelines and views, which outlive it, do without.
 pub trait SqlExtension: fmt::Debug + Send + Sync {
@@ -127,6 +128,19 @@ impl Session {
         let schema: SchemaRef = Arc::clone(prepared.logical.schema().inner());
         let planned = planner.plan(&prepared.logical)?;
         run_query(self, planner, planned, schema).await
+    }
+
+    /// The rows of a stored table or materialized view from a place on; a reader that asks again and again misses none.
+    ///
+    /// # Errors
+    /// No such table, or one whose rows are not kept.
+    pub fn table_tail(&self, table: &str, from: u64) -> Result<TableTail> {
+        let object = self.engine.inner.catalog.read().get(table).cloned();
+        match object {
+            Some(Object::Stored(stored) | Object::MaterializedView(stored)) => stored.tail(from),
+            Some(object) => Err(Error::user("42809", format!("rows of {table} are not kept: it is a {}", object.word()))),
+            None => Err(Error::user("42P01", format!("table \"{table}\" does not exist"))),
+        }
     }
 
     /// Appends rows to a stored table, all or none.
