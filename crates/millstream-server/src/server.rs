@@ -93,7 +93,11 @@ impl Server {
         let tls = match (&config.tls_cert, &config.tls_key) {
             (Some(cert), Some(key)) => Some(tls::acceptor(cert, key)?),
             (None, None) => None,
-            _ => return Err(WireError::new("22023", "a certificate needs its key, and a key its certificate").with_hint("--tls-cert and --tls-key")),
+            _ => {
+                return Err(
+                    WireError::new("22023", "a certificate needs its key, and a key its certificate").with_hint("--tls-cert and --tls-key")
+                );
+            }
         };
         for (address, what) in [(config.pg, "--pg"), (config.http, "--http")] {
             if let Some(address) = address {

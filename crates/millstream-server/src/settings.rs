@@ -186,9 +186,8 @@ impl Variables {
 
     /// What clients are told when they connect.
     pub(crate) fn reported(&self) -> Vec<(String, String)> {
-        const ALSO: &[&str] = &[
-            "in_hot_standby", "integer_datetimes", "is_superuser", "server_encoding", "server_version", "session_authorization",
-        ];
+        const ALSO: &[&str] =
+            &["in_hot_standby", "integer_datetimes", "is_superuser", "server_encoding", "server_version", "session_authorization"];
         let told = KNOWN.iter().filter(|known| known.kind == Kind::Reported || ALSO.contains(&known.name));
         told.map(|known| (known.name.to_owned(), self.get(known.name).unwrap_or_default())).collect()
     }
@@ -239,13 +238,17 @@ fn checked(known: &Known, value: &str) -> Result<String> {
                 "utf8" | "unicode" | "sqlascii" | "auto" => Ok("UTF8".to_owned()),
                 _ => Err(invalid().with_hint("UTF8 is the only encoding")),
             },
-            "DateStyle" if !lower.split(',').any(|part| matches!(part.trim(), "iso" | "mdy" | "dmy" | "ymd" | "default")) => Err(invalid().with_hint("dates are always shown in ISO form")),
+            "DateStyle" if !lower.split(',').any(|part| matches!(part.trim(), "iso" | "mdy" | "dmy" | "ymd" | "default")) => {
+                Err(invalid().with_hint("dates are always shown in ISO form"))
+            }
             "DateStyle" => {
                 let order = lower.split(',').map(str::trim).find(|part| matches!(*part, "dmy" | "ymd")).unwrap_or("mdy");
                 Ok(format!("ISO, {}", order.to_uppercase()))
             }
             "IntervalStyle" if lower != "postgres" => Err(invalid().with_hint("intervals are always shown in the style postgres")),
-            "standard_conforming_strings" if boolean(&lower) != Some("on") => Err(invalid().with_hint("strings always conform to the standard")),
+            "standard_conforming_strings" if boolean(&lower) != Some("on") => {
+                Err(invalid().with_hint("strings always conform to the standard"))
+            }
             "bytea_output" if lower != "hex" => Err(invalid().with_hint("bytea is always shown in hex")),
             "extra_float_digits" if !value.parse::<i32>().is_ok_and(|digits| (-15..=3).contains(&digits)) => Err(invalid()),
             _ => Ok(value.to_owned()),

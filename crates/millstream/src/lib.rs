@@ -47,5 +47,5 @@ pub use millstream_time::{Clock, SystemClock};
 pub use pipeline::{PipelineHandle, PipelineState, PipelineStatus};
 pub use query::{Outcome, Query};
 pub use session::{PreparedQuery, Relation, RelationKind, Session, SqlExtension};
-pub use stored_table::TableTail;
 pub use settings::{AggregateDistribution, ExecutionMode, Settings};
+pub use stored_table::TableTail;

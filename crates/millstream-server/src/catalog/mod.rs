@@ -1,8 +1,23 @@
 //! What PostgreSQL's clients find out about a server: `pg_catalog`, `information_schema`, and functions beside them.
+//!
+//! ```text
+//!  relations.txt (names and types of PostgreSQL 15's catalog) ──▶ shape.rs ─┐
+//!  builtin.rs    (types, functions, operators: the same everywhere) ────────┼──▶ provider.rs ──▶ the planner
+//!  facts.rs      (what is here: tables, columns, roles, settings) ─ fill.rs ┘
+//! ```
+//! Every relation of PostgreSQL's catalog is there with its columns; those about what does not exist here are empty.
+
+mod builtin;
+mod facts;
+mod fill;
+mod fill_information;
+mod functions;
+mod provider;
+mod shape;
 
 use std::sync::Arc;
 
-use datafusion::execution::SessionState;
+use datafusion::execution::{FunctionRegistry, SessionState};
 use datafusion::sql::sqlparser::ast::Query;
 use millstream::SqlExtension;
 use parking_lot::Mutex;
@@ -11,6 +26,7 @@ use crate::connection::Identity;
 use crate::rewrite;
 use crate::server::ServerState;
 use crate::settings::Variables;
+pub(crate) use facts::Facts;
 
 /// What a session's queries know besides the engine's SQL.
 #[derive(Debug)]
@@ -27,8 +43,15 @@ impl WireSql {
 }
 
 impl SqlExtension for WireSql {
-    fn extend(&self, _state: &mut SessionState) {
-        let _ = (&self.server, &self.identity, &self.variables);
+    fn extend(&self, state: &mut SessionState) {
+        let facts = Arc::new(Facts::new(Arc::clone(&self.server), self.identity.clone(), Arc::clone(&self.variables)));
+        let catalogs = provider::catalogs(Arc::clone(state.catalog_list()), state.config_options().catalog.default_catalog.clone(), &facts);
+        state.register_catalog_list(catalogs);
+        state.config_mut().options_mut().catalog.default_catalog.clone_from(&self.identity.database);
+        for function in functions::all(&facts) {
+            // Replacing a function of the same name cannot fail.
+            let _ = state.register_udf(Arc::new(function));
+        }
     }
 
     fn rewrite(&self, query: &mut Query) -> millstream::Result<()> {

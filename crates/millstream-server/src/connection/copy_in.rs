@@ -32,7 +32,8 @@ impl Connection {
         let session = self.streaming.clone();
         session.append(table, &[]).await?;
         let relation = session.engine().relations().into_iter().find(|relation| relation.name == table);
-        let schema = relation.map(|relation| relation.schema).ok_or_else(|| WireError::new("42P01", format!("table \"{table}\" does not exist")))?;
+        let schema =
+            relation.map(|relation| relation.schema).ok_or_else(|| WireError::new("42P01", format!("table \"{table}\" does not exist")))?;
         let mut reader = Reader::new(table, schema, columns, options.clone())?;
         outgoing::copy_response(&mut self.wire.output, b'G', options.format == CopyFormat::Binary, reader.targets.len());
         self.flush().await?;
@@ -121,7 +122,8 @@ impl Reader {
     fn take(&mut self, data: &[u8]) -> Result<()> {
         self.bytes += data.len();
         if self.bytes > COPY_BYTES_MAX {
-            return Err(WireError::new("54000", format!("COPY of more than {COPY_BYTES_MAX} bytes")).with_hint("send it in several COPYs, or read it by a file connector"));
+            return Err(WireError::new("54000", format!("COPY of more than {COPY_BYTES_MAX} bytes"))
+                .with_hint("send it in several COPYs, or read it by a file connector"));
         }
         self.rest.extend_from_slice(data);
         match self.options.format {
@@ -275,9 +277,13 @@ impl Reader {
             let text = builder.finish();
             let field = self.schema.field(*target);
             let values = column_of_text(&text, field.data_type(), pg_type);
-            columns[*target] = values.map_err(|error| WireError { detail: Some(format!("COPY {}, column {}, among the rows up to line {}", self.table, field.name(), self.line)), ..error })?;
+            columns[*target] = values.map_err(|error| WireError {
+                detail: Some(format!("COPY {}, column {}, among the rows up to line {}", self.table, field.name(), self.line)),
+                ..error
+            })?;
             if !field.is_nullable() && columns[*target].null_count() > 0 {
-                let message = format!("null value in column \"{}\" of relation \"{}\" violates not-null constraint", field.name(), self.table);
+                let message =
+                    format!("null value in column \"{}\" of relation \"{}\" violates not-null constraint", field.name(), self.table);
                 return Err(WireError::new("23502", message));
             }
         }
@@ -368,7 +374,9 @@ fn split_csv(line: &[u8], options: &CopyOptions) -> Vec<Option<Vec<u8>>> {
         while let Some(byte) = bytes.next() {
             if in_quotes {
                 let next = bytes.peek().copied();
-                if byte == options.escape && next.is_some_and(|next| next == options.quote || (next == options.escape && options.escape != options.quote)) {
+                if byte == options.escape
+                    && next.is_some_and(|next| next == options.quote || (next == options.escape && options.escape != options.quote))
+                {
                     value.extend(bytes.next());
                 } else if byte == options.quote {
                     in_quotes = false;

@@ -14,7 +14,8 @@ impl Connection {
     pub(super) async fn declare(&mut self, name: &str, with_hold: bool, query: &Rows) -> Result<Answer> {
         let is_subscription = matches!(query, Rows::Subscription { .. });
         if !with_hold && !is_subscription && !self.transaction.is_open() {
-            return Err(WireError::new("25P01", "DECLARE CURSOR can only be used in transaction blocks").with_hint("DECLARE … CURSOR WITH HOLD FOR …"));
+            return Err(WireError::new("25P01", "DECLARE CURSOR can only be used in transaction blocks")
+                .with_hint("DECLARE … CURSOR WITH HOLD FOR …"));
         }
         if self.portals.contains_key(name) {
             return Err(WireError::new("42P03", format!("cursor \"{name}\" already exists")));

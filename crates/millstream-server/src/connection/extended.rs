@@ -131,8 +131,9 @@ impl Connection {
             );
             return Err(WireError::new("08P01", message));
         }
-        let formats = Format::each(&bind.formats, count)
-            .ok_or_else(|| WireError::new("08P01", format!("bind message has {} parameter formats but {count} parameters", bind.formats.len())))?;
+        let formats = Format::each(&bind.formats, count).ok_or_else(|| {
+            WireError::new("08P01", format!("bind message has {} parameter formats but {count} parameters", bind.formats.len()))
+        })?;
         let columns = prepared.columns.as_ref().map_or(0, Vec::len);
         if Format::each(&bind.result_formats, columns).is_none() {
             let message = format!("bind message has {} result formats but query has {columns} columns", bind.result_formats.len());

@@ -50,10 +50,8 @@ impl Connection {
             }
             Answer::Done(tag) => outgoing::command_complete(&mut self.wire.output, &tag),
         }
-        let ends = matches!(
-            &statement.command,
-            Command::Transaction(TransactionCommand::Commit { .. } | TransactionCommand::Rollback { .. })
-        );
+        let ends =
+            matches!(&statement.command, Command::Transaction(TransactionCommand::Commit { .. } | TransactionCommand::Rollback { .. }));
         if ends {
             self.close_portals(false);
         }

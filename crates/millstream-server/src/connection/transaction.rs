@@ -74,7 +74,9 @@ impl Transaction {
     pub(crate) fn check(&self, statement: &WireStatement, read_only_setting: bool) -> Result<()> {
         let ends = matches!(
             &statement.command,
-            Command::Transaction(TransactionCommand::Commit { .. } | TransactionCommand::Rollback { .. } | TransactionCommand::RollbackTo(_))
+            Command::Transaction(
+                TransactionCommand::Commit { .. } | TransactionCommand::Rollback { .. } | TransactionCommand::RollbackTo(_)
+            )
         );
         if self.status() == TransactionStatus::Failed && !ends {
             return Err(WireError::new("25P02", "current transaction is aborted, commands ignored until end of transaction block"));

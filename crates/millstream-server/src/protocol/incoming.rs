@@ -70,10 +70,7 @@ impl Message {
 
     /// Part of the extended protocol: after an error such messages are skipped up to Sync.
     pub(crate) fn is_extended(&self) -> bool {
-        matches!(
-            self,
-            Self::Parse { .. } | Self::Bind(_) | Self::Describe { .. } | Self::Execute { .. } | Self::Close { .. } | Self::Flush
-        )
+        matches!(self, Self::Parse { .. } | Self::Bind(_) | Self::Describe { .. } | Self::Execute { .. } | Self::Close { .. } | Self::Flush)
     }
 }
 
@@ -177,7 +174,9 @@ mod tests {
 
     #[test]
     fn a_false_length_is_an_error() {
-        for body in [&b""[..], b"a", b"a\0", b"p\0s\0\xff\xff", b"p\0s\0\0\0\0\x01\x7f\xff\xff\xff\0\0", b"p\0s\0\0\0\0\x01\xff\xff\xff\xfe"] {
+        for body in
+            [&b""[..], b"a", b"a\0", b"p\0s\0\xff\xff", b"p\0s\0\0\0\0\x01\x7f\xff\xff\xff\0\0", b"p\0s\0\0\0\0\x01\xff\xff\xff\xfe"]
+        {
             let error = Message::read(b'B', Bytes::copy_from_slice(body)).unwrap_err();
             assert_eq!(error.sqlstate, "08P01", "{body:?}");
         }

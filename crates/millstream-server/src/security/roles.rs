@@ -43,9 +43,11 @@ impl Roles {
         if let Some(path) = &config.roles_file
             && path.exists()
         {
-            let text = std::fs::read_to_string(path).map_err(|error| WireError::new("58030", format!("cannot read {}: {error}", path.display())))?;
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| WireError::new("58030", format!("cannot read {}: {error}", path.display())))?;
             for line in text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')) {
-                let (name, role) = read_line(line).ok_or_else(|| WireError::new("58030", format!("{}: a line cannot be read", path.display())))?;
+                let (name, role) =
+                    read_line(line).ok_or_else(|| WireError::new("58030", format!("{}: a line cannot be read", path.display())))?;
                 roles.insert(name, role);
             }
         }

@@ -70,19 +70,14 @@ impl Verifier {
         let decode = |text: &str| STANDARD.decode(text).ok();
         let verifier =
             Self { iterations: iterations.parse().ok()?, salt: decode(salt)?, stored_key: decode(stored)?, server_key: decode(server)? };
-        let is_sound = verifier.stored_key.len() == 32 && verifier.server_key.len() == 32 && (1..=ITERATIONS_MAX).contains(&verifier.iterations);
+        let is_sound =
+            verifier.stored_key.len() == 32 && verifier.server_key.len() == 32 && (1..=ITERATIONS_MAX).contains(&verifier.iterations);
         is_sound.then_some(verifier)
     }
 
     pub(crate) fn to_text(&self) -> String {
         let encode = |bytes: &[u8]| STANDARD.encode(bytes);
-        format!(
-            "SCRAM-SHA-256${}:{}${}:{}",
-            self.iterations,
-            encode(&self.salt),
-            encode(&self.stored_key),
-            encode(&self.server_key)
-        )
+        format!("SCRAM-SHA-256${}:{}${}:{}", self.iterations, encode(&self.salt), encode(&self.stored_key), encode(&self.server_key))
     }
 }
 
@@ -151,7 +146,8 @@ impl Exchange {
         if part("r=") != Some(&self.nonce) {
             return Err(malformed("the nonce differs"));
         }
-        let proof = STANDARD.decode(proof).ok().filter(|proof| proof.len() == 32).ok_or_else(|| malformed("the proof has a wrong length"))?;
+        let proof =
+            STANDARD.decode(proof).ok().filter(|proof| proof.len() == 32).ok_or_else(|| malformed("the proof has a wrong length"))?;
         let auth_message = format!("{},{},{without_proof}", self.client_first_bare, self.server_first);
         let stored = hmac::Key::new(hmac::HMAC_SHA256, &self.verifier.stored_key);
         let signature = hmac::sign(&stored, auth_message.as_bytes());
@@ -192,7 +188,13 @@ mod tests {
     fn client_final(exchange: &Exchange, password: &str) -> Bytes {
         let verifier = &exchange.verifier;
         let mut salted = [0; 32];
-        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, NonZeroU32::new(verifier.iterations).unwrap(), &verifier.salt, password.as_bytes(), &mut salted);
+        pbkdf2::derive(
+            pbkdf2::PBKDF2_HMAC_SHA256,
+            NonZeroU32::new(verifier.iterations).unwrap(),
+            &verifier.salt,
+            password.as_bytes(),
+            &mut salted,
+        );
         let client_key = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &salted), b"Client Key");
         let stored = digest::digest(&digest::SHA256, client_key.as_ref());
         let without_proof = format!("c=biws,r={}", exchange.nonce);

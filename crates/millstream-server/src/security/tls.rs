@@ -16,7 +16,8 @@ use crate::error::{Result, WireError};
 /// # Errors
 /// A file that cannot be read, or that holds no certificate or key.
 pub(crate) fn acceptor(cert: &Path, key: &Path) -> Result<TlsAcceptor> {
-    let failed = |path: &Path, error: &dyn std::fmt::Display| WireError::new("58030", format!("cannot use {} for TLS: {error}", path.display()));
+    let failed =
+        |path: &Path, error: &dyn std::fmt::Display| WireError::new("58030", format!("cannot use {} for TLS: {error}", path.display()));
     let chain = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>);
     let chain = chain.map_err(|error| failed(cert, &error))?;
     if chain.is_empty() {

@@ -89,7 +89,8 @@ fn bracketed(piece: &Piece, from: usize, to: usize) -> Result<Rows> {
     }
     let inner = text.trim_start().get(first.len()..).unwrap_or_default().trim();
     let inner = inner.strip_prefix("TO ").or_else(|| inner.strip_prefix("to ")).unwrap_or(inner);
-    let is_query = ["SELECT", "WITH", "VALUES", "("].iter().any(|word| inner.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)));
+    let is_query =
+        ["SELECT", "WITH", "VALUES", "("].iter().any(|word| inner.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)));
     let query = if is_query { inner.to_owned() } else { format!("SELECT * FROM {inner}") };
     Ok(Rows::Subscription { query: engine_statement(&query, offset)?, options: SubscribeOptions { snapshot: true } })
 }

@@ -31,21 +31,47 @@ pub(crate) enum Command {
     /// The engine's.
     Engine(Box<ParsedStatement>),
     Transaction(TransactionCommand),
-    Set { name: String, value: Option<String>, is_local: bool },
+    Set {
+        name: String,
+        value: Option<String>,
+        is_local: bool,
+    },
     Show(String),
     Reset(Option<String>),
     Discard,
-    Declare { name: String, with_hold: bool, query: Box<Rows> },
+    Declare {
+        name: String,
+        with_hold: bool,
+        query: Box<Rows>,
+    },
     Fetch(Fetch),
     Close(Option<String>),
-    CopyOut { query: Box<Rows>, target: CopyTarget, options: CopyOptions },
-    CopyIn { table: String, columns: Vec<String>, source: CopySource, options: CopyOptions },
+    CopyOut {
+        query: Box<Rows>,
+        target: CopyTarget,
+        options: CopyOptions,
+    },
+    CopyIn {
+        table: String,
+        columns: Vec<String>,
+        source: CopySource,
+        options: CopyOptions,
+    },
     Subscribe(Box<Rows>),
-    Prepare { name: String, types: Vec<String>, statement: Box<WireStatement> },
-    Execute { name: String, arguments: Vec<String> },
+    Prepare {
+        name: String,
+        types: Vec<String>,
+        statement: Box<WireStatement>,
+    },
+    Execute {
+        name: String,
+        arguments: Vec<String>,
+    },
     Deallocate(Option<String>),
     /// Asks for nothing that has an effect here; answered with its tag.
-    NoEffect { tag: &'static str },
+    NoEffect {
+        tag: &'static str,
+    },
     Role(RoleCommand),
 }
 
@@ -68,16 +94,26 @@ pub(crate) struct SubscribeOptions {
 /// BEGIN and its kin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TransactionCommand {
-    Begin { read_only: Option<bool> },
-    Commit { chain: bool },
-    Rollback { chain: bool },
+    Begin {
+        read_only: Option<bool>,
+    },
+    Commit {
+        chain: bool,
+    },
+    Rollback {
+        chain: bool,
+    },
     Savepoint(String),
     Release(String),
     RollbackTo(String),
     /// `SET TRANSACTION …`
-    Mode { read_only: Option<bool> },
+    Mode {
+        read_only: Option<bool>,
+    },
     /// `SET SESSION CHARACTERISTICS AS TRANSACTION …`
-    DefaultMode { read_only: Option<bool> },
+    DefaultMode {
+        read_only: Option<bool>,
+    },
 }
 
 /// `FETCH`, or `MOVE`, which shows nothing.

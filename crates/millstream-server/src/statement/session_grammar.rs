@@ -187,8 +187,20 @@ fn setting_name(words: &mut Words<'_>) -> Result<String> {
 
 /// SHOW of a setting; the engine's own SHOWs are more than one word or its nouns.
 fn show(mut words: Words<'_>) -> Option<Command> {
-    const NOUNS: &[&str] =
-        &["TABLES", "SOURCES", "STREAMS", "VIEWS", "PIPELINES", "SINKS", "MODELS", "FUNCTIONS", "MATERIALIZED", "CHECKPOINTS", "CREATE", "COLUMNS"];
+    const NOUNS: &[&str] = &[
+        "TABLES",
+        "SOURCES",
+        "STREAMS",
+        "VIEWS",
+        "PIPELINES",
+        "SINKS",
+        "MODELS",
+        "FUNCTIONS",
+        "MATERIALIZED",
+        "CHECKPOINTS",
+        "CREATE",
+        "COLUMNS",
+    ];
     if NOUNS.iter().any(|noun| words.are(&[noun])) {
         return None;
     }
@@ -231,10 +243,8 @@ fn discard(words: &mut Words<'_>) -> Result<Command> {
 fn declare(piece: &Piece, words: &mut Words<'_>) -> Result<Command> {
     let name = words.name()?;
     loop {
-        let option = words.take(&["BINARY"])
-            || words.take(&["INSENSITIVE"])
-            || words.take(&["ASENSITIVE"])
-            || words.take(&["NO", "SCROLL"]);
+        let option =
+            words.take(&["BINARY"]) || words.take(&["INSENSITIVE"]) || words.take(&["ASENSITIVE"]) || words.take(&["NO", "SCROLL"]);
         if words.take(&["SCROLL"]) {
             // Rows come once; a client that moves backwards is told so then.
             continue;
@@ -324,7 +334,9 @@ fn snapshot_option(words: &mut Words<'_>) -> Result<bool> {
 fn fetch(words: &mut Words<'_>, shows_rows: bool) -> Result<Fetch> {
     let backwards = ["BACKWARD", "PRIOR", "LAST", "ABSOLUTE", "RELATIVE", "FIRST"];
     if backwards.iter().any(|word| words.are(&[word])) {
-        return Err(WireError::new("55000", "cursor can only scan forward").with_hint("FETCH [FORWARD] n FROM cursor, FETCH NEXT, FETCH ALL"));
+        return Err(
+            WireError::new("55000", "cursor can only scan forward").with_hint("FETCH [FORWARD] n FROM cursor, FETCH NEXT, FETCH ALL")
+        );
     }
     let mut rows = Some(1);
     if words.take(&["FORWARD"]) || words.take(&["NEXT"]) {}
@@ -420,9 +432,7 @@ fn execute(piece: &Piece, mut words: Words<'_>) -> Result<Command> {
 }
 
 fn role(words: &mut Words<'_>) -> Result<Option<RoleCommand>> {
-    let is = |words: &mut Words<'_>, verb: &str| {
-        words.take(&[verb, "ROLE"]) || words.take(&[verb, "USER"]) || words.take(&[verb, "GROUP"])
-    };
+    let is = |words: &mut Words<'_>, verb: &str| words.take(&[verb, "ROLE"]) || words.take(&[verb, "USER"]) || words.take(&[verb, "GROUP"]);
     if is(words, "DROP") {
         let if_exists = words.take(&["IF", "EXISTS"]);
         return Ok(Some(RoleCommand::Drop { name: words.name()?, if_exists }));
@@ -431,7 +441,12 @@ fn role(words: &mut Words<'_>) -> Result<Option<RoleCommand>> {
     if is(words, "CREATE") {
         let name = words.name()?;
         let (password, login, superuser) = role_options(words)?;
-        return Ok(Some(RoleCommand::Create { name, password, login: login.unwrap_or(creates_user), superuser: superuser.unwrap_or(false) }));
+        return Ok(Some(RoleCommand::Create {
+            name,
+            password,
+            login: login.unwrap_or(creates_user),
+            superuser: superuser.unwrap_or(false),
+        }));
     }
     if is(words, "ALTER") {
         let name = words.name()?;

@@ -18,7 +18,9 @@ pub(crate) fn column_of_text(text: &StringArray, data_type: &DataType, pg_type: 
         DataType::Boolean => Arc::new(text.iter().map(|value| value.and_then(truth)).collect::<BooleanArray>()),
         DataType::Binary => Arc::new(bytes(text)),
         DataType::List(element) => lists(text, element, pg_type)?,
-        DataType::Struct(_) | DataType::Map(..) => return Err(WireError::unsupported(format!("COPY cannot read columns of type {data_type}"))),
+        DataType::Struct(_) | DataType::Map(..) => {
+            return Err(WireError::unsupported(format!("COPY cannot read columns of type {data_type}")));
+        }
         // Through the widest type, so that a number out of range is told from a text that is none.
         _ => cast_with_options(text, data_type, &options)?,
     };

@@ -34,7 +34,9 @@ pub(super) fn binary(out: &mut BytesMut, unscaled: &str, scale: i8) {
     let (whole, fraction) = plain.split_once('.').unwrap_or((plain, ""));
     let whole = format!("{whole:0>width$}", width = whole.len().div_ceil(4) * 4);
     let padded = format!("{fraction:0<width$}", width = fraction.len().div_ceil(4) * 4);
-    let groups = |text: &str| text.as_bytes().chunks(4).map(|group| group.iter().fold(0_u16, |n, d| n * 10 + u16::from(d - b'0'))).collect::<Vec<_>>();
+    let groups = |text: &str| {
+        text.as_bytes().chunks(4).map(|group| group.iter().fold(0_u16, |n, d| n * 10 + u16::from(d - b'0'))).collect::<Vec<_>>()
+    };
     let mut digits = groups(&whole);
     let mut weight = i16::try_from(digits.len()).unwrap_or(1) - 1;
     digits.extend(groups(&padded));
@@ -106,16 +108,20 @@ mod tests {
     #[test]
     fn numbers_have_postgresqls_form() {
         assert_eq!(hex("12345678", 4), "000200000000000404d2162e");
-        assert_eq!(hex("12500", 4), "00020000000000040001" .to_owned() + "09c4");
+        assert_eq!(hex("12500", 4), "00020000000000040001".to_owned() + "09c4");
         assert_eq!(hex("0", 0), "0000000000000000");
         assert_eq!(hex("-12345678", 3), "0003000140000003000109291a7c");
     }
 
     #[test]
     fn and_come_back() {
-        for (unscaled, scale, text) in
-            [("12500", 4, "1.2500"), ("-12345678", 3, "-12345.678"), ("0", 0, "0"), ("5", 6, "0.000005"), ("1230000000000", 2, "12300000000.00")]
-        {
+        for (unscaled, scale, text) in [
+            ("12500", 4, "1.2500"),
+            ("-12345678", 3, "-12345.678"),
+            ("0", 0, "0"),
+            ("5", 6, "0.000005"),
+            ("1230000000000", 2, "12300000000.00"),
+        ] {
             let mut out = BytesMut::new();
             binary(&mut out, unscaled, scale);
             assert_eq!(from_binary(&out).unwrap(), text);

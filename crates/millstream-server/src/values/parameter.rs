@@ -227,11 +227,15 @@ mod tests {
         assert_eq!(literal(&[0, 0, 0, 0, 0, 0, 0, 7], Format::Binary, &PgType::INT8), "CAST('7' AS BIGINT)");
         assert_eq!(literal(b"it's", Format::Text, &PgType::TEXT), "'it''s'");
         assert_eq!(literal(b"\\xdead", Format::Text, &PgType::BYTEA), "X'dead'");
-        assert_eq!(literal(&[0, 2, 0xea, 0x5d, 0xbb, 0x1f, 0x6f, 0x35], Format::Binary, &PgType::TIMESTAMPTZ),
-            "CAST('2026-01-02 03:04:05.678901+00' AS TIMESTAMP WITH TIME ZONE)");
+        assert_eq!(
+            literal(&[0, 2, 0xea, 0x5d, 0xbb, 0x1f, 0x6f, 0x35], Format::Binary, &PgType::TIMESTAMPTZ),
+            "CAST('2026-01-02 03:04:05.678901+00' AS TIMESTAMP WITH TIME ZONE)"
+        );
         assert_eq!(parameter_literal(None, Format::Text, &PgType::INT4).unwrap().to_string(), "CAST(NULL AS INTEGER)");
-        assert_eq!(literal(b"{1,NULL}", Format::Text, &PgType::INT4.array()),
-            "CAST(ARRAY[CAST('1' AS INTEGER), CAST(NULL AS INTEGER)] AS INTEGER[])");
+        assert_eq!(
+            literal(b"{1,NULL}", Format::Text, &PgType::INT4.array()),
+            "CAST(ARRAY[CAST('1' AS INTEGER), CAST(NULL AS INTEGER)] AS INTEGER[])"
+        );
     }
 
     #[test]
@@ -241,6 +245,9 @@ mod tests {
         assert_eq!(state(b"70000", Format::Text, &PgType::INT2), "22003");
         assert_eq!(state(&[1, 2, 3], Format::Binary, &PgType::INT8), "22P03");
         assert_eq!(state(b"{1", Format::Text, &PgType::INT4.array()), "22P02");
-        assert_eq!(state(&[0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 23, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 1], Format::Binary, &PgType::INT4.array()), "22P03");
+        assert_eq!(
+            state(&[0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 23, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 1], Format::Binary, &PgType::INT4.array()),
+            "22P03"
+        );
     }
 }

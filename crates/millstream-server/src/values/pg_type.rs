@@ -100,12 +100,47 @@ impl PgType {
     /// The type with this name in `pg_type`.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         const KNOWN: &[Type] = &[
-            Type::BOOL, Type::CHAR, Type::NAME, Type::INT2, Type::INT4, Type::INT8, Type::FLOAT4, Type::FLOAT8, Type::NUMERIC,
-            Type::TEXT, Type::VARCHAR, Type::BPCHAR, Type::BYTEA, Type::DATE, Type::TIME, Type::TIMESTAMP, Type::TIMESTAMPTZ,
-            Type::INTERVAL, Type::OID, Type::JSON, Type::JSONB, Type::UUID, Type::REGCLASS, Type::REGTYPE, Type::REGPROC,
-            Type::XID, Type::INT2_VECTOR, Type::OID_VECTOR, Type::PG_NODE_TREE, Type::ACLITEM_ARRAY, Type::ANYARRAY,
-            Type::TEXT_ARRAY, Type::NAME_ARRAY, Type::OID_ARRAY, Type::INT2_ARRAY, Type::INT4_ARRAY, Type::CHAR_ARRAY,
-            Type::FLOAT4_ARRAY, Type::TIMESTAMPTZ_ARRAY, Type::INET, Type::UNKNOWN,
+            Type::BOOL,
+            Type::CHAR,
+            Type::NAME,
+            Type::INT2,
+            Type::INT4,
+            Type::INT8,
+            Type::FLOAT4,
+            Type::FLOAT8,
+            Type::NUMERIC,
+            Type::TEXT,
+            Type::VARCHAR,
+            Type::BPCHAR,
+            Type::BYTEA,
+            Type::DATE,
+            Type::TIME,
+            Type::TIMESTAMP,
+            Type::TIMESTAMPTZ,
+            Type::INTERVAL,
+            Type::OID,
+            Type::JSON,
+            Type::JSONB,
+            Type::UUID,
+            Type::REGCLASS,
+            Type::REGTYPE,
+            Type::REGPROC,
+            Type::XID,
+            Type::INT2_VECTOR,
+            Type::OID_VECTOR,
+            Type::PG_NODE_TREE,
+            Type::ACLITEM_ARRAY,
+            Type::ANYARRAY,
+            Type::TEXT_ARRAY,
+            Type::NAME_ARRAY,
+            Type::OID_ARRAY,
+            Type::INT2_ARRAY,
+            Type::INT4_ARRAY,
+            Type::CHAR_ARRAY,
+            Type::FLOAT4_ARRAY,
+            Type::TIMESTAMPTZ_ARRAY,
+            Type::INET,
+            Type::UNKNOWN,
         ];
         KNOWN.iter().find(|known| known.name() == name).cloned().map(Self)
     }
@@ -121,11 +156,9 @@ impl PgType {
             DataType::UInt32 => Self::OID,
             DataType::Float16 | DataType::Float32 => Self::FLOAT4,
             DataType::Float64 => Self::FLOAT8,
-            DataType::UInt64
-            | DataType::Decimal32(..)
-            | DataType::Decimal64(..)
-            | DataType::Decimal128(..)
-            | DataType::Decimal256(..) => Self::NUMERIC,
+            DataType::UInt64 | DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
+                Self::NUMERIC
+            }
             DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => Self::BYTEA,
             DataType::Date32 | DataType::Date64 => Self::DATE,
             DataType::Time32(_) | DataType::Time64(_) => Self::TIME,
@@ -178,12 +211,7 @@ impl Column {
     }
 
     fn of_field(field: &Field) -> Self {
-        let modifier = match field.data_type() {
-            // Only what a table declares has one in PostgreSQL; results of arithmetic have none.
-            DataType::Decimal128(..) => -1,
-            _ => -1,
-        };
-        Self { modifier, ..Self::new(field.name(), PgType::from_field(field)) }
+        Self::new(crate::rewrite::shown_name(field.name()), PgType::from_field(field))
     }
 }
 

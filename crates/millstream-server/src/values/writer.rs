@@ -211,9 +211,7 @@ impl Kind {
             DataType::Binary => Self::Bytes(array.as_binary().clone()),
             DataType::Date32 => Self::Date(array.as_primitive().clone()),
             DataType::Time64(_) => Self::Time(array.as_primitive().clone()),
-            DataType::Timestamp(_, zone) => {
-                Self::Timestamp(array.as_primitive().clone(), zone.is_some().then_some(style.zone))
-            }
+            DataType::Timestamp(_, zone) => Self::Timestamp(array.as_primitive().clone(), zone.is_some().then_some(style.zone)),
             DataType::Interval(_) => Self::Interval(array.as_primitive().clone()),
             DataType::List(_) => Self::List(Box::new(ListWriter::new(array, pg_type, format, style)?)),
             DataType::Struct(_) | DataType::Map(..) => Self::Json(ArrayRef::clone(array)),
