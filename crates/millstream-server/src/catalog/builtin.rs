@@ -50,6 +50,11 @@ pub(super) fn rows(shape: &Shape) -> Option<Result<RecordBatch>> {
     Some(conform(table, shape))
 }
 
+/// The words that SQL keeps for itself.
+pub(super) fn keywords() -> Option<Arc<ArrowTable>> {
+    TABLES.as_ref().map(|tables| Arc::clone(&tables.pg_get_keywords))
+}
+
 /// The table's rows in the columns that PostgreSQL 15 has.
 fn conform(table: &ArrowTable, shape: &Shape) -> Result<RecordBatch> {
     let all = concat_batches(&table.schema(), table.data())?;

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use datafusion::execution::{FunctionRegistry, SessionState};
 use datafusion::sql::sqlparser::ast::Query;
+use datafusion_pg_catalog::pg_catalog::array_bounds_udf::{create_array_lower_udf, create_array_upper_udf};
 use millstream::SqlExtension;
 use parking_lot::Mutex;
 
@@ -51,6 +52,12 @@ impl SqlExtension for WireSql {
         for function in functions::all(&facts) {
             // Replacing a function of the same name cannot fail.
             let _ = state.register_udf(Arc::new(function));
+        }
+        for function in [create_array_upper_udf(), create_array_lower_udf()] {
+            let _ = state.register_udf(Arc::new(function));
+        }
+        if let Some(keywords) = builtin::keywords() {
+            state.register_udtf("pg_get_keywords", keywords);
         }
     }
 

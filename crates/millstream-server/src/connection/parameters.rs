@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan};
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::{Expr as PlanExpr, ExprSchemable, LogicalPlan};
 use datafusion::sql::sqlparser::ast::{self, Expr, SetExpr, Value, VisitMut, VisitorMut};
 use millstream::Session;
 use millstream_sql::parse::{Insert, Statement, identifier_text, parse_expression};
@@ -277,6 +278,15 @@ fn of_plan(plan: &LogicalPlan) -> HashMap<usize, PgType> {
                 found.entry(n).or_insert(PgType::TEXT);
             }
             expr.apply(|expr| {
+                if let PlanExpr::ScalarFunction(function) = expr {
+                    for (n, argument) in function.args.iter().enumerate() {
+                        if let PlanExpr::Placeholder(placeholder) = argument
+                            && let (Some(place), None) = (number(&placeholder.id), &placeholder.field)
+                        {
+                            found.entry(place).or_insert_with(|| argument_type(function, n, node));
+                        }
+                    }
+                }
                 if let PlanExpr::Placeholder(placeholder) = expr
                     && let (Some(n), Some(field)) = (number(&placeholder.id), &placeholder.field)
                 {
@@ -288,4 +298,12 @@ fn of_plan(plan: &LogicalPlan) -> HashMap<usize, PgType> {
         })
     });
     found
+}
+
+/// What a function takes at a place: an array of what is looked for in it, or else text.
+fn argument_type(function: &ScalarFunction, place: usize, node: &LogicalPlan) -> PgType {
+    let sought = function.args.get(1).filter(|_| place == 0 && function.name() == "array_has");
+    let input = node.inputs().first().map(|input| std::sync::Arc::clone(input.schema()));
+    let element = sought.zip(input).and_then(|(sought, schema)| sought.get_type(&schema).ok());
+    element.map_or(PgType::TEXT, |element| PgType::from_arrow(&element).array())
 }

@@ -66,7 +66,7 @@ fn type_name(data_type: &DataType) -> Option<String> {
     }
 }
 
-fn reg_type(data_type: &DataType) -> Option<String> {
+pub(super) fn reg_type(data_type: &DataType) -> Option<String> {
     type_name(data_type).filter(|name| REG_TYPES.contains(&name.as_str()))
 }
 

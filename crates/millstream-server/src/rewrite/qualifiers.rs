@@ -1,10 +1,10 @@
-//! `pg_catalog.f(x)`, `OPERATOR(pg_catalog.~)`, `COLLATE pg_catalog.default`, and functions that are written without brackets.
+//! `LIKE … ESCAPE '/'`, `pg_catalog.f(x)`, `OPERATOR(pg_catalog.~)`, `COLLATE pg_catalog.default`, and functions that are written without brackets.
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, ObjectNamePart, Query, VisitMut, VisitorMut};
 
-use super::call;
+use super::{call, string};
 
 /// Words that are functions in PostgreSQL; current_date and its kin the planner knows.
 const BARE_FUNCTIONS: &[&str] =
@@ -36,6 +36,16 @@ impl VisitorMut for Qualifiers {
                     && let Some(plain) = parts.last().and_then(|sign| operator(sign))
                 {
                     *op = plain;
+                }
+            }
+            // The planner knows the backslash only.
+            Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
+                let sign = escape_char.as_ref().and_then(|value| value.value.clone().into_string()).filter(|sign| sign != "\\");
+                if let Some(sign) = sign {
+                    if !sign.is_empty() {
+                        **pattern = call("replace", vec![pattern.as_ref().clone(), string(&sign), string("\\")]);
+                    }
+                    *escape_char = None;
                 }
             }
             Expr::Collate { expr: inner, .. } => *expr = inner.as_ref().clone(),

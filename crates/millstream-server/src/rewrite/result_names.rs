@@ -5,7 +5,9 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{Expr, Ident, Query, SelectItem, SetExpr, Value, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{
+    CastKind, DataType, Expr, Ident, Query, SelectItem, SetExpr, UnaryOperator, Value, VisitMut, VisitorMut,
+};
 
 /// Stands in no name that a person writes.
 const MARK: char = '\u{1}';
@@ -59,15 +61,46 @@ fn name_column(item: &mut SelectItem, n: usize, has_wildcard: bool, taken: &mut 
                 return;
             }
             let unique = if is_new && !has_wildcard { name } else { format!("{name}{MARK}{n}") };
-            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::with_quote('"', unique) };
+            *item = SelectItem::ExprWithAlias { expr: typed(expr), alias: Ident::with_quote('"', unique) };
         }
-        SelectItem::ExprWithAlias { alias, .. } => {
+        SelectItem::ExprWithAlias { expr, alias } => {
+            *expr = typed(expr);
             let name = if alias.quote_style.is_some() { alias.value.clone() } else { alias.value.to_lowercase() };
             if !taken.insert(name.clone()) {
                 *alias = Ident::with_quote('"', format!("{name}{MARK}{n}"));
             }
         }
         _ => {}
+    }
+}
+
+/// A whole number by itself is an integer in PostgreSQL, where the planner makes it a bigint; a number that stands for a relation or
+/// type is shown by its name.
+fn typed(expr: &Expr) -> Expr {
+    let is_small = |digits: &str| digits.parse::<i32>().is_ok();
+    let as_integer = |expr: &Expr| Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(expr.clone()),
+        data_type: DataType::Integer(None),
+        array: false,
+        format: None,
+    };
+    match expr {
+        Expr::Value(value) => match &value.value {
+            Value::Number(digits, _) if is_small(digits) => as_integer(expr),
+            _ => expr.clone(),
+        },
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner } => match typed(inner) {
+            Expr::Cast { .. } if matches!(inner.as_ref(), Expr::Value(_)) => as_integer(expr),
+            _ => expr.clone(),
+        },
+        Expr::Cast { data_type, .. } => match super::casts::reg_type(data_type) {
+            Some(name) if ["regclass", "regtype", "regproc"].contains(&name.as_str()) => {
+                super::call(&format!("{name}_show"), vec![expr.clone()])
+            }
+            _ => expr.clone(),
+        },
+        _ => expr.clone(),
     }
 }
 

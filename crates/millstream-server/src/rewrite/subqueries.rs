@@ -1,11 +1,12 @@
 //! Subqueries that give one value: `(SELECT x FROM … WHERE outer = inner)` in a select list, and `ARRAY(SELECT x …)`.
 //!
-//! The planner turns a correlated subquery into a join, and for that it must know that at most one row comes: an aggregate says so.
-//! (PostgreSQL fails when more come; here it is one of them.)
+//! The planner makes joins of correlated subqueries. One in a select list becomes a LEFT JOIN LATERAL, which may compare as it likes
+//! (PostgreSQL fails when more than one row comes; here they are all there). Elsewhere the planner must know that at most one row comes:
+//! an aggregate says so.
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{
+use datafusion::sql::sqlparser::ast::{Ident, Join, JoinConstraint, JoinOperator, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, Value,
     Expr, Function, FunctionArgumentClause, FunctionArguments, GroupByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, VisitMut,
     VisitorMut,
 };
@@ -22,6 +23,16 @@ struct Subqueries;
 impl VisitorMut for Subqueries {
     type Break = ();
 
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if let SetExpr::Select(select) = query.body.as_mut()
+            && !select.from.is_empty()
+            && matches!(&select.group_by, GroupByExpr::Expressions(by, _) if by.is_empty())
+        {
+            join_laterally(select);
+        }
+        ControlFlow::Continue(())
+    }
+
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         match expr {
             Expr::Subquery(query) => aggregate(query, "first_value"),
@@ -33,6 +44,99 @@ impl VisitorMut for Subqueries {
                 }
             }
             _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Moves correlated subqueries of the select list to the end of FROM.
+fn join_laterally(select: &mut Select) {
+    let mut mover = Mover { moved: Vec::new() };
+    for item in &mut select.projection {
+        if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+            let _ = VisitMut::visit(expr, &mut mover);
+        }
+    }
+    if mover.moved.is_empty() {
+        return;
+    }
+    // All of FROM is one chain of joins, so that each of them sees all tables.
+    let mut rest = select.from.split_off(1).into_iter();
+    let Some(first) = select.from.first_mut() else { return };
+    for TableWithJoins { relation, joins } in rest.by_ref() {
+        first.joins.push(Join { relation, global: false, join_operator: JoinOperator::CrossJoin(JoinConstraint::None) });
+        first.joins.extend(joins);
+    }
+    let always = Expr::Value(Value::Boolean(true).into());
+    for relation in mover.moved {
+        first.joins.push(Join { relation, global: false, join_operator: JoinOperator::LeftOuter(JoinConstraint::On(always.clone())) });
+    }
+}
+
+struct Mover {
+    moved: Vec<TableFactor>,
+}
+
+impl VisitorMut for Mover {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let Expr::Subquery(query) = expr else { return ControlFlow::Continue(()) };
+        let SetExpr::Select(inner) = query.body.as_ref() else { return ControlFlow::Continue(()) };
+        let [SelectItem::UnnamedExpr(value) | SelectItem::ExprWithAlias { expr: value, .. }] = inner.projection.as_slice() else {
+            return ControlFlow::Continue(());
+        };
+        if query.limit_clause.is_some() || query.with.is_some() || !is_plain(inner) || has_aggregate(value) || !is_correlated(inner) {
+            return ControlFlow::Continue(());
+        }
+        let alias = Ident::new(format!("subquery_{}", self.moved.len()));
+        let column = Ident::new("value");
+        let columns = vec![TableAliasColumnDef { name: column.clone(), data_type: None }];
+        let mut subquery = query.clone();
+        subquery.order_by = None;
+        self.moved.push(TableFactor::Derived {
+            lateral: true,
+            subquery,
+            alias: Some(TableAlias { explicit: true, name: alias.clone(), columns, at: None }),
+            sample: None,
+        });
+        *expr = Expr::CompoundIdentifier(vec![alias, column]);
+        ControlFlow::Continue(())
+    }
+}
+
+/// Whether the subquery names a table that is not its own.
+fn is_correlated(select: &Select) -> bool {
+    let mut own = Vec::new();
+    for table in select.from.iter().flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation))) {
+        match table {
+            TableFactor::Table { name, alias, .. } => {
+                let last = name.0.last().and_then(|part| part.as_ident());
+                own.extend(alias.as_ref().map(|alias| &alias.name).or(last).map(|ident| ident.value.to_lowercase()));
+            }
+            TableFactor::Derived { alias: Some(alias), .. } => own.push(alias.name.value.to_lowercase()),
+            // A function or something else: the planner sees what it can do.
+            _ => return false,
+        }
+    }
+    let mut foreign = Foreign { own, found: false };
+    let _ = VisitMut::visit(&mut select.clone(), &mut foreign);
+    foreign.found
+}
+
+struct Foreign {
+    own: Vec<String>,
+    found: bool,
+}
+
+impl VisitorMut for Foreign {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::CompoundIdentifier(parts) = expr
+            && let [.., table, _] = parts.as_slice()
+        {
+            self.found |= !self.own.contains(&table.value.to_lowercase());
         }
         ControlFlow::Continue(())
     }

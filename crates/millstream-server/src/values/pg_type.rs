@@ -141,6 +141,7 @@ impl PgType {
             Type::TIMESTAMPTZ_ARRAY,
             Type::INET,
             Type::UNKNOWN,
+            Type::VOID,
         ];
         KNOWN.iter().find(|known| known.name() == name).cloned().map(Self)
     }

@@ -8,6 +8,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast;
+use futures::FutureExt;
 use millstream_sql::parse::SelectQuery;
 
 use super::Session;
@@ -183,7 +184,7 @@ impl Engine {
     }
 
     fn registered_schema(&self, name: &str) -> Option<SchemaRef> {
-        // Ours are ready at once.
-        futures::executor::block_on(self.inner.context.table_provider(bare(name))).ok().map(|provider| provider.schema())
+        // Ours are ready at once. It may be asked for while a query is planned, where blocking is not allowed.
+        self.inner.context.table_provider(bare(name)).now_or_never()?.ok().map(|provider| provider.schema())
     }
 }

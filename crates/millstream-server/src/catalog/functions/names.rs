@@ -43,6 +43,22 @@ pub(super) const FUNCTIONS: &[Entry] = &[
         Ok(oid) => facts.relation_name(oid).unwrap_or_else(|| text.to_owned()).into(),
         Err(_) => text.into(),
     }))),
+    // At the top of a select list the name itself is shown, under the type that clients expect.
+    entry("regclass_show", "regclass", |facts, arguments| Ok(text_at(arguments, 0).map(|text| match text.parse() {
+        Ok(0) => "-".into(),
+        Ok(oid) => facts.relation_name(oid).unwrap_or_else(|| text.to_owned()).into(),
+        Err(_) => text.into(),
+    }))),
+    entry("regtype_show", "regtype", |_, arguments| Ok(text_at(arguments, 0).map(|text| match text.parse() {
+        Ok(0) => "-".into(),
+        Ok(oid) => format_type(oid, None).into(),
+        Err(_) => text.into(),
+    }))),
+    entry("regproc_show", "regproc", |_, arguments| Ok(text_at(arguments, 0).map(|text| match text.parse() {
+        Ok(0) => "-".into(),
+        Ok(oid) => PROCS.get(&oid).cloned().unwrap_or_else(|| text.to_owned()).into(),
+        Err(_) => text.into(),
+    }))),
     entry("to_regtype", "oid", |_, arguments| Ok(text_at(arguments, 0).and_then(type_oid).map(Cell::Oid))),
     entry("regtype_in", "oid", |_, arguments| match text_at(arguments, 0) {
         None => Ok(None),

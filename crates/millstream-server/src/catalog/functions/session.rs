@@ -72,5 +72,5 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     entry("pg_has_role", "bool", |_, _| Ok(Some(true.into()))),
     entry("row_security_active", "bool", |_, _| Ok(Some(false.into()))),
     // Advisory locks are per session in PostgreSQL and not there here: a pool that gives them all back has given them back.
-    entry("pg_advisory_unlock_all", "text", |_, _| Ok(Some("".into()))),
+    entry("pg_advisory_unlock_all", "void", |_, _| Ok(Some("".into()))),
 ];
