@@ -11,6 +11,7 @@ use clap::{ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser,
 
 use crate::completions;
 use crate::format::OutputFormat;
+use crate::serve::Serve;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,6 +25,8 @@ Examples:
   millstream run --set parallelism=4 q5.sql
   millstream run --data state q5.sql    killed or stopped, the same command
                                         goes on exactly where it was
+  millstream serve --data state --http 127.0.0.1:8080
+                                        psql -h 127.0.0.1 -p 5433
 
 How a script runs:
   Statements run one after the other. A SELECT prints rows until it ends.
@@ -127,6 +130,8 @@ enum Command {
     /// Kill pipelines of this program again and again and check that no row is lost or doubled
     #[command(name = "selftest")]
     SelfTest(SelfTest),
+    /// Run the pipelines of a data folder and serve them to clients of PostgreSQL and of HTTP
+    Serve(Serve),
 }
 
 /// What `millstream selftest` does.
@@ -186,6 +191,8 @@ pub(crate) struct Invocation {
     pub(crate) selftest: Option<SelfTest>,
     /// Instead of running SQL: a text to print.
     pub(crate) printed: Option<Vec<u8>>,
+    /// Instead of running SQL.
+    pub(crate) serve: Option<Serve>,
 }
 
 impl Args {
@@ -193,8 +200,7 @@ impl Args {
     pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
         let matches = Self::command().try_get_matches_from(words).map_err(with_script_hint)?;
         let args = Self::from_arg_matches(&matches)?;
-        let mut selftest = None;
-        let mut printed = None;
+        let (mut selftest, mut serve, mut printed) = (None, None, None);
         let resumes = matches!(args.command, Some(Command::Run { .. }));
         let inputs = match args.command {
             Some(Command::SelfTest(options)) => {
@@ -210,6 +216,10 @@ impl Args {
                 printed = Some(page);
                 Vec::new()
             }
+            Some(Command::Serve(options)) => {
+                serve = Some(options);
+                Vec::new()
+            }
             Some(Command::Run { .. }) if !args.commands.is_empty() || !args.files.is_empty() => {
                 let message = "-c and -f stand alone, not before 'run'; name all scripts after 'run', or use -f for each";
                 return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
@@ -220,7 +230,7 @@ impl Args {
         if inputs.iter().filter(|input| **input == Input::Stdin).count() > 1 {
             return Err(Self::command().error(ErrorKind::ArgumentConflict, "standard input can be read only once: '-' is given twice"));
         }
-        Ok(Invocation { inputs, options: args.options, selftest, printed, resumes })
+        Ok(Invocation { inputs, options: args.options, selftest, serve, printed, resumes })
     }
 
     /// The definition, for what is made from it.

@@ -1,7 +1,8 @@
 //! The `millstream` binary: an interactive shell, and a runner of SQL scripts.
 //!
 //! Read in this order: `args` (what may be asked for), `script` (reads the SQL), `run` (drives the engine), `format` (rows to
-//! text), `screen` and `status_line` (the terminal), `interrupt` (Ctrl-C), `log`; `shell` is the interactive shell; `selftest` stands by itself.
+//! text), `screen` and `status_line` (the terminal), `interrupt` (Ctrl-C), `log`; `shell` is the interactive shell; `selftest` and
+//! `serve` stand by themselves.
 
 mod args;
 mod completions;
@@ -14,6 +15,7 @@ mod run;
 mod screen;
 mod script;
 mod selftest;
+mod serve;
 mod shell;
 mod status_line;
 
@@ -46,7 +48,7 @@ fn main() -> ExitCode {
         _ = io::stdout().write_all(text);
         return ExitCode::SUCCESS;
     }
-    let has_no_input = invocation.inputs.is_empty() && invocation.selftest.is_none();
+    let has_no_input = invocation.inputs.is_empty() && invocation.selftest.is_none() && invocation.serve.is_none();
     if has_no_input && !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
         invocation.inputs.push(Input::Stdin);
     }
@@ -88,6 +90,10 @@ fn run_on(runtime: &Runtime, invocation: &Invocation, scripts: &[Script], screen
     let options = &invocation.options;
     if let Some(selftest) = &invocation.selftest {
         return Ok(runtime.block_on(selftest::run(selftest, screen)));
+    }
+    if let Some(serve) = &invocation.serve {
+        let interrupts = Interrupts::listen()?;
+        return Ok(runtime.block_on(serve::run(serve, options, screen, interrupts)));
     }
     if scripts.is_empty() {
         return Ok(shell::run(options, runtime, screen));

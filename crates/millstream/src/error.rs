@@ -16,6 +16,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// SQLSTATE of a process that another one has taken over from (as PostgreSQL's for a server that is shut down).
 const FENCED: &str = "57P01";
 
+/// How the hint at a message's end begins.
+const HINT: &str = " (hint: ";
+
 /// SQLSTATE of a query that needs more memory than it may have.
 const OUT_OF_MEMORY: &str = "53200";
 
@@ -43,21 +46,28 @@ pub struct Error {
     kind: ErrorKind,
     sqlstate: &'static str,
     message: String,
+    /// What stood in the SQL, if that is where it comes from.
+    sql: Option<SqlError>,
 }
 
 impl Error {
     /// An error that the user can fix.
     pub fn user(sqlstate: &'static str, message: impl Into<String>) -> Self {
-        Self { kind: ErrorKind::User, sqlstate, message: message.into() }
+        Self { kind: ErrorKind::User, sqlstate, message: message.into(), sql: None }
     }
 
     pub(crate) fn internal(message: impl Into<String>) -> Self {
-        Self { kind: ErrorKind::Internal, sqlstate: "XX000", message: format!("{} (this is a bug in Millstream)", message.into()) }
+        Self {
+            kind: ErrorKind::Internal,
+            sqlstate: "XX000",
+            message: format!("{} (this is a bug in Millstream)", message.into()),
+            sql: None,
+        }
     }
 
     /// Another process has taken over: nothing more may be written.
     pub(crate) fn fenced(message: impl Into<String>) -> Self {
-        Self { kind: ErrorKind::Outside, sqlstate: FENCED, message: message.into() }
+        Self { kind: ErrorKind::Outside, sqlstate: FENCED, message: message.into(), sql: None }
     }
 
     /// True if another process has taken the data folder over.
@@ -67,7 +77,7 @@ impl Error {
 
     /// The memory limit is reached.
     pub(crate) fn out_of_memory(message: impl Into<String>) -> Self {
-        Self { kind: ErrorKind::Outside, sqlstate: OUT_OF_MEMORY, message: message.into() }
+        Self { kind: ErrorKind::Outside, sqlstate: OUT_OF_MEMORY, message: message.into(), sql: None }
     }
 
     /// True if trying again from the last checkpoint cannot help.
@@ -82,12 +92,43 @@ impl Error {
 
     /// An error with the outside as its reason.
     pub(crate) fn outside(message: impl Into<String>) -> Self {
-        Self { kind: ErrorKind::Outside, sqlstate: "58030", message: message.into() }
+        Self { kind: ErrorKind::Outside, sqlstate: "58030", message: message.into(), sql: None }
     }
 
     /// Who must act.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// The fact alone, without place, detail and hint.
+    pub fn fact(&self) -> &str {
+        match &self.sql {
+            Some(sql) => sql.message(),
+            None => self.hint_at().map_or(self.message.as_str(), |at| &self.message[..at]),
+        }
+    }
+
+    /// What adds to the fact.
+    pub fn detail(&self) -> Option<&str> {
+        self.sql.as_ref().and_then(SqlError::detail)
+    }
+
+    /// What can be done about it.
+    pub fn hint(&self) -> Option<&str> {
+        match &self.sql {
+            Some(sql) => sql.hint(),
+            None => self.hint_at().map(|at| &self.message[at + HINT.len()..self.message.len() - 1]),
+        }
+    }
+
+    /// Line and column in the statement, from 1, where they are known.
+    pub fn position(&self) -> Option<(u64, u64)> {
+        self.sql.as_ref().and_then(SqlError::position)
+    }
+
+    /// Where the hint at the message's end begins.
+    fn hint_at(&self) -> Option<usize> {
+        self.message.rfind(HINT).filter(|_| self.message.ends_with(')'))
     }
 
     /// The SQLSTATE that the Postgres wire reports.
@@ -132,7 +173,7 @@ impl Error {
             .find_map(|prefix| message.strip_prefix(prefix))
             .unwrap_or(&message)
             .to_owned();
-        Self { kind, sqlstate, message }
+        Self { kind, sqlstate, message, sql: None }
     }
 }
 
@@ -153,7 +194,7 @@ impl std::error::Error for Error {}
 impl From<SqlError> for Error {
     fn from(error: SqlError) -> Self {
         let kind = if error.kind() == SqlErrorKind::Internal { ErrorKind::Internal } else { ErrorKind::User };
-        Self { kind, sqlstate: error.sqlstate(), message: error.to_string() }
+        Self { kind, sqlstate: error.sqlstate(), message: error.to_string(), sql: Some(error) }
     }
 }
 
@@ -167,7 +208,7 @@ impl From<ConnectorError> for Error {
             }
             _ => (ErrorKind::Outside, "58030"),
         };
-        Self { kind, sqlstate, message: error.to_string() }
+        Self { kind, sqlstate, message: error.to_string(), sql: None }
     }
 }
 
@@ -177,9 +218,9 @@ impl From<CheckpointError> for Error {
         match &error {
             CheckpointError::Fenced { .. } => Self::fenced(message),
             CheckpointError::Config(_) => Self::user("22023", message),
-            CheckpointError::Bug(_) => Self { kind: ErrorKind::Internal, sqlstate: "XX000", message },
+            CheckpointError::Bug(_) => Self { kind: ErrorKind::Internal, sqlstate: "XX000", message, sql: None },
             CheckpointError::NewerFormat { .. } | CheckpointError::Unsupported(_) => Self::user("0A000", message),
-            error if error.is_damage() => Self { kind: ErrorKind::Data, sqlstate: "XX001", message },
+            error if error.is_damage() => Self { kind: ErrorKind::Data, sqlstate: "XX001", message, sql: None },
             _ => Self::outside(message),
         }
     }
@@ -193,7 +234,7 @@ impl From<InputError> for Error {
             InputError::Connector { .. } => (ErrorKind::Outside, "58030"),
             _ => (ErrorKind::Internal, "XX000"),
         };
-        Self { kind, sqlstate, message: error.to_string() }
+        Self { kind, sqlstate, message: error.to_string(), sql: None }
     }
 }
 

@@ -51,5 +51,6 @@ pub use millstream_sql::parse::{ParsedStatement, StatementPart, TextKind, TextPa
 pub use millstream_time::{Clock, SystemClock};
 pub use pipeline::{PipelineHandle, PipelineState, PipelineStatus};
 pub use query::{Outcome, Query};
-pub use session::Session;
+pub use session::{PreparedQuery, Relation, RelationKind, Session, SqlExtension};
 pub use settings::{AggregateDistribution, ExecutionMode, Settings};
+pub use stored_table::TableTail;

@@ -20,6 +20,7 @@ use crate::context::{EpochClock, clock_functions};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::model::{PinnedModels, calls_model, generic_functions, rewrite_ml_predict};
+use crate::session::SqlExtension;
 use crate::settings::{ExecutionMode, Settings};
 
 /// A planned query.
@@ -54,6 +55,14 @@ impl<'a> Planner<'a> {
             let _ = state.register_udf(Arc::new(function));
         }
         Self { engine, settings, sql, state, epoch_clock, models }
+    }
+
+    /// With what the program adds.
+    pub(crate) fn extended(mut self, extension: Option<&dyn SqlExtension>) -> Self {
+        if let Some(extension) = extension {
+            extension.extend(&mut self.state);
+        }
+        self
     }
 
     /// Puts DataFusion's errors into the words of SQL.

@@ -2,6 +2,7 @@
 
 pub(crate) mod describe;
 mod durable;
+mod hosted;
 mod models;
 mod objects;
 mod pipelines;
@@ -23,6 +24,7 @@ use crate::query::{Outcome, Query};
 use crate::settings::Settings;
 
 pub(crate) use durable::replay_all;
+pub use hosted::{PreparedQuery, Relation, RelationKind, SqlExtension};
 
 /// Executes SQL. Cheap to clone; clones share the settings.
 #[derive(Clone, Debug)]
@@ -33,12 +35,14 @@ pub struct Session {
     replaying: Option<Arc<StoredObject>>,
     /// Pipelines that a script of this session has found in the data folder; `None`: it does not look.
     adopted: Option<Arc<Mutex<BTreeSet<u64>>>>,
+    /// What the program adds to its queries.
+    extension: Option<Arc<dyn SqlExtension>>,
 }
 
 impl Session {
     pub(crate) fn new(engine: Engine) -> Self {
         let settings = Arc::new(Mutex::new(engine.inner.settings.clone()));
-        Self { engine, settings, replaying: None, adopted: None }
+        Self { engine, settings, replaying: None, adopted: None, extension: None }
     }
 
     /// The session for scripts that are run again and again over one data folder: a statement that defines exactly what is there

@@ -50,6 +50,7 @@ use rows::Rows;
 use staging::{Staging, pause};
 use writer::{Append, Request, Writer};
 
+pub use rows::TableTail;
 pub(crate) use sink::StoredTableSink;
 
 /// INSERTs that wait for a table's writer at most; more wait before they are let in.
@@ -175,6 +176,14 @@ impl StoredTable {
     /// It was dropped, or its log is damaged.
     pub(crate) fn snapshot(&self) -> Result<Vec<RecordBatch>> {
         self.rows.read().snapshot(self.oldest_ms())
+    }
+
+    /// Its rows from a place on.
+    ///
+    /// # Errors
+    /// See [`snapshot`](Self::snapshot).
+    pub(crate) fn tail(&self, from: u64) -> Result<TableTail> {
+        self.rows.read().tail(from)
     }
 
     /// Appends rows, all or none: durable (with a data folder) and seen by readers on return.

@@ -144,8 +144,13 @@ async fn replay(engine: &Engine, object: StoredObject) -> Result<()> {
     let settings: Settings = serde_json::from_value(object.settings.clone())
         .map_err(|error| Error::user("XX001", format!("settings of {} {} do not read: {error}", object.kind, object.name)))?;
     let statements = millstream_sql::parse::parse(&object.sql)?;
-    let session =
-        Session { engine: engine.clone(), settings: Arc::new(Mutex::new(settings)), replaying: Some(Arc::new(object)), adopted: None };
+    let session = Session {
+        engine: engine.clone(),
+        settings: Arc::new(Mutex::new(settings)),
+        replaying: Some(Arc::new(object)),
+        adopted: None,
+        extension: None,
+    };
     for statement in &statements {
         // Boxed: RESUME PIPELINE runs a statement that runs a statement.
         Box::pin(run_statement::run(&session, &statement.statement, &statement.text)).await?;

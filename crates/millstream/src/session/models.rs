@@ -213,10 +213,7 @@ pub(super) async fn drop_model(session: &Session, name: &str) -> Result<bool> {
     if let Some(pipeline) = model.user() {
         return Err(Error::user("2BP01", format!("pipeline {pipeline} calls model {name} (hint: DROP PIPELINE {pipeline} first)")));
     }
-    let views = session.engine.inner.catalog.read();
-    let view = views.iter().find(|(_, object)| matches!(object, Object::View { sql } if calls(sql, name))).map(|(view, _)| view.clone());
-    drop(views);
-    if let Some(view) = view {
+    if let Some(view) = view_that_calls(session, name) {
         return Err(Error::user("2BP01", format!("view {view} calls model {name} (hint: DROP VIEW {view} first)")));
     }
     // A paused pipeline will call it again.
@@ -229,6 +226,12 @@ pub(super) async fn drop_model(session: &Session, name: &str) -> Result<bool> {
     session.forget(ObjectKind::Model, name).await?;
     session.engine.inner.models.remove(name);
     Ok(true)
+}
+
+fn view_that_calls(session: &Session, model: &str) -> Option<String> {
+    let views = session.engine.inner.catalog.read();
+    let found = views.iter().find(|(_, object)| matches!(object, Object::View { sql } if calls(sql, model)));
+    found.map(|(view, _)| view.clone())
 }
 
 /// True if a statement calls the model.

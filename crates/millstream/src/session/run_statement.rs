@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::{Session, describe, models, objects, pipelines, tables, views};
 use crate::error::{Error, Result};
 use crate::pipeline::{Output, start};
-use crate::planning::{Planned, Planner, check_emit};
+use crate::planning::{Planned, Planner};
 use crate::query::{Outcome, Query};
 
 /// Batches that wait for a slow reader of a query at most.
@@ -69,13 +69,8 @@ pub(super) fn object_name(name: &ast::ObjectName) -> Result<String> {
 }
 
 async fn select(session: &Session, query: &SelectQuery, sql: &str) -> Result<Outcome> {
-    check_emit(query.emit.as_ref())?;
-    let settings = session.settings();
-    let planner = Planner::new(&session.engine, &settings, sql);
-    let logical = planner.logical(&query.query)?;
-    let schema: SchemaRef = Arc::clone(logical.schema().inner());
-    let planned = planner.plan(&logical)?;
-    Ok(Outcome::Rows(run_query(session, planner, planned, schema).await?))
+    let prepared = session.prepare(query, sql)?;
+    Ok(Outcome::Rows(session.run_prepared(&prepared).await?))
 }
 
 /// Starts a query.

@@ -30,6 +30,21 @@ pub(super) struct Rows {
     ahead: BTreeMap<u64, Vec<RecordBatch>>,
     open: Vec<RecordBatch>,
     failed: Option<Error>,
+    /// Rows that were there and were dropped for their age.
+    retired_rows: u64,
+}
+
+/// Rows of a table from a place on; places count from the table's first row ever.
+#[derive(Debug)]
+pub struct TableTail {
+    /// The place of the first row of `batches`.
+    pub from: u64,
+    /// The rows.
+    pub batches: Vec<RecordBatch>,
+    /// Rows from this place on may be taken back by a restart, and come again.
+    pub published_to: u64,
+    /// The place behind the last row.
+    pub to: u64,
 }
 
 /// Rows that were written together; without a retention, neighbours become one.
@@ -101,6 +116,7 @@ impl Rows {
             && first.written_ms < oldest_ms
         {
             retired = Some(first.sequence);
+            self.retired_rows += count(&first.batches);
             self.segments.pop_front();
         }
         retired
@@ -113,6 +129,27 @@ impl Rows {
         let kept = self.segments.iter().filter(|segment| segment.written_ms >= oldest_ms);
         let ahead = self.ahead.values().flatten().chain(&self.open);
         Ok(kept.flat_map(|segment| &segment.batches).chain(ahead).cloned().collect())
+    }
+
+    /// The rows from place `from` on.
+    pub(super) fn tail(&self, from: u64) -> Result<TableTail> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let published = self.segments.iter().map(|segment| count(&segment.batches)).sum::<u64>();
+        let published_to = self.retired_rows + published;
+        let mut tail = TableTail { from: from.max(self.retired_rows), batches: Vec::new(), published_to, to: self.retired_rows };
+        let kept = self.segments.iter().flat_map(|segment| &segment.batches);
+        for batch in kept.chain(self.ahead.values().flatten()).chain(&self.open) {
+            let rows = batch.num_rows() as u64;
+            let skip = tail.from.saturating_sub(tail.to).min(rows);
+            if skip < rows {
+                let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+                tail.batches.push(batch.slice(skip, batch.num_rows() - skip));
+            }
+            tail.to += rows;
+        }
+        Ok(tail)
     }
 
     /// Shows rows of a view before they are published.
@@ -143,4 +180,8 @@ impl Rows {
     pub(super) fn forget_ahead(&mut self, checkpoint: u64) {
         self.ahead.remove(&checkpoint);
     }
+}
+
+fn count(batches: &[RecordBatch]) -> u64 {
+    batches.iter().map(|batch| batch.num_rows() as u64).sum()
 }

@@ -1,0 +1,155 @@
+//! Functions that clients call to find out about a server.
+//!
+//! Each is a line in a table: its name, what it returns, and what it does with its arguments as text. They run over a handful of
+//! catalog rows, never over data.
+
+mod definitions;
+mod names;
+mod session;
+mod text;
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::{DataFusionError, Result};
+use datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+
+use super::Facts;
+use super::shape::{Cell, field};
+use crate::error::WireError;
+
+pub(super) use definitions::index_definition;
+pub(super) use names::format_type;
+
+/// Arguments of one row.
+type Arguments<'a> = [Option<&'a str>];
+
+/// What a function does with one row.
+type Body = fn(&Facts, &Arguments<'_>) -> std::result::Result<Option<Cell>, WireError>;
+
+/// A function: its name, the type it returns, and its body.
+struct Entry {
+    name: &'static str,
+    returns: &'static str,
+    body: Body,
+}
+
+const fn entry(name: &'static str, returns: &'static str, body: Body) -> Entry {
+    Entry { name, returns, body }
+}
+
+/// All functions of a session.
+pub(super) fn all(facts: &Arc<Facts>) -> Vec<ScalarUDF> {
+    let tables = [session::FUNCTIONS, names::FUNCTIONS, definitions::FUNCTIONS, text::FUNCTIONS];
+    let function = |entry: &'static Entry| {
+        let signature = Signature::one_of(
+            vec![datafusion::logical_expr::TypeSignature::Nullary, datafusion::logical_expr::TypeSignature::VariadicAny],
+            Volatility::Stable,
+        );
+        ScalarUDF::from(Function { entry, facts: Arc::clone(facts), signature })
+    };
+    tables.into_iter().flatten().map(function).collect()
+}
+
+#[derive(Clone)]
+struct Function {
+    entry: &'static Entry,
+    facts: Arc<Facts>,
+    signature: Signature,
+}
+
+impl std::fmt::Debug for Function {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.entry.name)
+    }
+}
+
+impl PartialEq for Function {
+    fn eq(&self, other: &Self) -> bool {
+        self.entry.name == other.entry.name
+    }
+}
+
+impl Eq for Function {}
+
+impl Hash for Function {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.entry.name.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for Function {
+    fn name(&self) -> &str {
+        self.entry.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(field("", self.entry.returns).data_type().clone())
+    }
+
+    fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        Ok(Arc::new(field(self.entry.name, self.entry.returns)))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let all_scalar = args.args.iter().all(|argument| matches!(argument, ColumnarValue::Scalar(_)));
+        let rows = if all_scalar { 1 } else { args.number_rows };
+        let columns = args.args.iter().map(|argument| as_text(argument, rows)).collect::<Result<Vec<_>>>()?;
+        let mut cells = Vec::with_capacity(rows);
+        for row in 0..rows {
+            let arguments: Vec<Option<&str>> = columns
+                .iter()
+                .map(|column| {
+                    let column = column.as_string::<i32>();
+                    column.is_valid(row).then(|| column.value(row))
+                })
+                .collect();
+            let cell = (self.entry.body)(&self.facts, &arguments);
+            cells.push(cell.map_err(|error| DataFusionError::External(Box::new(own(&error))))?);
+        }
+        let kind = args.return_field.data_type();
+        let array = super::shape::column_of(kind, &cells);
+        match all_scalar {
+            true => Ok(ColumnarValue::Scalar(datafusion::common::ScalarValue::try_from_array(&array, 0)?)),
+            false => Ok(ColumnarValue::Array(array)),
+        }
+    }
+}
+
+/// The engine passes its own errors on as they are.
+fn own(error: &WireError) -> millstream::Error {
+    let state: &'static str = match error.sqlstate.as_str() {
+        "42704" => "42704",
+        "42P01" => "42P01",
+        "22023" => "22023",
+        "42501" => "42501",
+        _ => "22000",
+    };
+    millstream::Error::user(state, error.message.clone())
+}
+
+fn as_text(argument: &ColumnarValue, rows: usize) -> Result<ArrayRef> {
+    let array = argument.clone().into_array(rows)?;
+    match array.data_type() {
+        DataType::Utf8 => Ok(array),
+        DataType::List(_) | DataType::Struct(_) | DataType::Map(..) => Ok(datafusion::arrow::array::new_null_array(&DataType::Utf8, rows)),
+        _ => Ok(cast(&array, &DataType::Utf8)?),
+    }
+}
+
+/// The n-th argument as a number.
+fn number<T: std::str::FromStr>(arguments: &Arguments<'_>, n: usize) -> Option<T> {
+    arguments.get(n).copied().flatten()?.trim().parse().ok()
+}
+
+/// The n-th argument as text.
+fn text_at<'a>(arguments: &Arguments<'a>, n: usize) -> Option<&'a str> {
+    arguments.get(n).copied().flatten()
+}

@@ -1,0 +1,62 @@
+//! Quoting, and a few functions of text that PostgreSQL has and DataFusion has not.
+
+use super::{Entry, entry, number, text_at};
+use crate::catalog::facts::{name_parts, quoted};
+use crate::catalog::shape::Cell;
+
+#[rustfmt::skip]
+pub(super) const FUNCTIONS: &[Entry] = &[
+    entry("quote_ident", "text", |_, arguments| Ok(text_at(arguments, 0).map(|name| quoted(name).into()))),
+    entry("quote_literal", "text", |_, arguments| Ok(text_at(arguments, 0).map(|text| literal(text).into()))),
+    entry("quote_nullable", "text", |_, arguments| Ok(Some(text_at(arguments, 0).map_or_else(|| "NULL".to_owned(), literal).into()))),
+    entry("parse_ident", "_text", |_, arguments| Ok(text_at(arguments, 0).map(|name| Cell::Texts(name_parts(name))))),
+    entry("format", "text", |_, arguments| Ok(text_at(arguments, 0).map(|pattern| formatted(pattern, arguments.get(1..).unwrap_or_default()).into()))),
+    entry("pg_size_pretty", "text", |_, arguments| Ok(number::<i64>(arguments, 0).map(|bytes| pretty(bytes).into()))),
+];
+
+fn literal(text: &str) -> String {
+    let quoted = text.replace('\'', "''");
+    if text.contains('\\') { format!(" E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
+}
+
+/// `%s`, `%I`, `%L` and `%%`.
+fn formatted(pattern: &str, arguments: &[Option<&str>]) -> String {
+    let mut text = String::new();
+    let (mut chars, mut next) = (pattern.chars(), arguments.iter().copied());
+    while let Some(c) = chars.next() {
+        if c != '%' {
+            text.push(c);
+            continue;
+        }
+        match chars.next() {
+            Some('s') => text.push_str(next.next().flatten().unwrap_or_default()),
+            Some('I') => text.push_str(&next.next().flatten().map(quoted).unwrap_or_default()),
+            Some('L') => text.push_str(&next.next().flatten().map_or_else(|| "NULL".to_owned(), literal)),
+            Some(other) => text.push(other),
+            None => text.push('%'),
+        }
+    }
+    text
+}
+
+fn pretty(bytes: i64) -> String {
+    let (mut amount, mut unit) = (bytes, "bytes");
+    for next in ["kB", "MB", "GB", "TB"] {
+        if amount.abs() < 10_240 {
+            break;
+        }
+        (amount, unit) = ((amount + 512) / 1024, next);
+    }
+    format!("{amount} {unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_filled() {
+        assert_eq!(formatted("%I.%I = %L 100%%", &[Some("public"), Some("A b"), Some("it's")]), "public.\"A b\" = 'it''s' 100%");
+        assert_eq!((pretty(10), pretty(20_480)), ("10 bytes".to_owned(), "20 kB".to_owned()));
+    }
+}

@@ -1,0 +1,67 @@
+//! What PostgreSQL's clients find out about a server: `pg_catalog`, `information_schema`, and functions beside them.
+//!
+//! ```text
+//!  relations.txt (names and types of PostgreSQL 15's catalog) ──▶ shape.rs ─┐
+//!  builtin.rs    (types, functions, operators: the same everywhere) ────────┼──▶ provider.rs ──▶ the planner
+//!  facts.rs      (what is here: tables, columns, roles, settings) ─ fill.rs ┘
+//! ```
+//! Every relation of PostgreSQL's catalog is there with its columns; those about what does not exist here are empty.
+
+mod builtin;
+mod facts;
+mod fill;
+mod fill_information;
+mod functions;
+mod provider;
+mod shape;
+
+use std::sync::Arc;
+
+use datafusion::execution::{FunctionRegistry, SessionState};
+use datafusion::sql::sqlparser::ast::Query;
+use datafusion_pg_catalog::pg_catalog::array_bounds_udf::{create_array_lower_udf, create_array_upper_udf};
+use millstream::SqlExtension;
+use parking_lot::Mutex;
+
+use crate::connection::Identity;
+use crate::rewrite;
+use crate::server::ServerState;
+use crate::settings::Variables;
+pub(crate) use facts::Facts;
+
+/// What a session's queries know besides the engine's SQL.
+#[derive(Debug)]
+pub(crate) struct WireSql {
+    server: Arc<ServerState>,
+    identity: Identity,
+    variables: Arc<Mutex<Variables>>,
+}
+
+impl WireSql {
+    pub(crate) fn new(server: Arc<ServerState>, identity: Identity, variables: Arc<Mutex<Variables>>) -> Self {
+        Self { server, identity, variables }
+    }
+}
+
+impl SqlExtension for WireSql {
+    fn extend(&self, state: &mut SessionState) {
+        let facts = Arc::new(Facts::new(Arc::clone(&self.server), self.identity.clone(), Arc::clone(&self.variables)));
+        let catalogs = provider::catalogs(Arc::clone(state.catalog_list()), state.config_options().catalog.default_catalog.clone(), &facts);
+        state.register_catalog_list(catalogs);
+        state.config_mut().options_mut().catalog.default_catalog.clone_from(&self.identity.database);
+        for function in functions::all(&facts) {
+            // Replacing a function of the same name cannot fail.
+            let _ = state.register_udf(Arc::new(function));
+        }
+        for function in [create_array_upper_udf(), create_array_lower_udf()] {
+            let _ = state.register_udf(Arc::new(function));
+        }
+        if let Some(keywords) = builtin::keywords() {
+            state.register_udtf("pg_get_keywords", keywords);
+        }
+    }
+
+    fn rewrite(&self, query: &mut Query) -> millstream::Result<()> {
+        rewrite::rewrite(query)
+    }
+}

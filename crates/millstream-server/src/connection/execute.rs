@@ -1,0 +1,294 @@
+//! Runs one statement, whichever protocol it came by.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{RecordBatch, StringArray};
+use datafusion::arrow::datatypes::{DataType, Field, Schema};
+use millstream::{Outcome, Session};
+use millstream_sql::parse::{SelectQuery, Statement};
+
+use super::Connection;
+use super::rows::ResultRows;
+use super::subscription::Subscription;
+use crate::error::{Result, WireError};
+use crate::security::check_connector;
+use crate::settings::{Variables, unknown};
+use crate::statement::{Command, RoleCommand, Rows, SubscribeOptions, WireStatement};
+use crate::values::{Column, PgType, columns_of, columns_of_plan};
+
+/// What a statement gives.
+pub(super) enum Answer {
+    Rows(ResultRows),
+    /// Done; its command tag.
+    Done(String),
+}
+
+impl Connection {
+    /// Runs a statement. COPY talks to the client itself.
+    pub(super) async fn execute(&mut self, statement: &WireStatement) -> Result<Answer> {
+        let read_only = self.variables.lock().is_on("default_transaction_read_only");
+        self.transaction.check(statement, read_only)?;
+        self.server.metrics.statements.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        if statement.writes() {
+            self.transaction.note_write();
+        }
+        let done = |tag: &str| Ok(Answer::Done(tag.to_owned()));
+        match &statement.command {
+            Command::Engine(parsed) => Box::pin(self.engine_statement(statement, &parsed.statement)).await,
+            Command::Transaction(command) => {
+                let (effect, told) = {
+                    let mut variables = self.variables.lock();
+                    let before = variables.reported();
+                    let effect = self.transaction.run(command, &mut variables)?;
+                    (effect, variables.reported().into_iter().filter(|pair| !before.contains(pair)).collect::<Vec<_>>())
+                };
+                self.tell_parameters(told);
+                if let Some(warning) = &effect.warning {
+                    self.notice("WARNING", warning);
+                }
+                if effect.ended {
+                    self.close_portals(false);
+                }
+                done(effect.tag)
+            }
+            Command::Set { name, value, is_local } => {
+                self.set(name, value.as_deref(), *is_local)?;
+                done("SET")
+            }
+            Command::Show(name) => self.show(name).map(Answer::Rows),
+            Command::Reset(name) => {
+                match name {
+                    Some(name) => self.set(name, None, false)?,
+                    None => self.reset_all(),
+                }
+                done("RESET")
+            }
+            Command::Discard => self.discard_all(),
+            Command::Declare { name, with_hold, query } => Box::pin(self.declare(name, *with_hold, query)).await,
+            Command::Fetch(fetch) => Box::pin(self.fetch(fetch)).await,
+            Command::Close(name) => self.close_cursor(name.as_deref()),
+            Command::CopyOut { query, target, options } => Box::pin(self.copy_out(query, target, options)).await,
+            Command::CopyIn { table, columns, source, options } => Box::pin(self.copy_in(table, columns, source, options)).await,
+            Command::Subscribe(rows) => Ok(Answer::Rows(Box::pin(self.open_rows(rows)).await?)),
+            Command::Prepare { name, types, statement } => self.prepare_by_sql(name, types, statement),
+            Command::Execute { name, arguments } => Box::pin(self.execute_by_sql(name, arguments)).await,
+            Command::Deallocate(name) => self.deallocate(name.as_deref()),
+            Command::NoEffect { tag } => done(tag),
+            Command::Role(command) => self.role(command),
+        }
+    }
+
+    async fn engine_statement(&mut self, statement: &WireStatement, parsed: &Statement) -> Result<Answer> {
+        let placed = |error: millstream::Error| WireError::of_engine(&error, &statement.text, statement.offset);
+        if let Statement::Query(select) = parsed {
+            let session = self.session.clone();
+            let rows = self.run_query(&session, select, &statement.text).await;
+            return rows.map(Answer::Rows).map_err(|error| moved(error, statement.offset));
+        }
+        check_connector(parsed, self.may_use_server_files())?;
+        // Pipelines run on: what they read need not end.
+        let session = match crate::statement::gives_rows(parsed) {
+            true => self.session.clone(),
+            false => self.streaming.clone(),
+        };
+        let Command::Engine(whole) = &statement.command else { return Err(WireError::new("XX000", "no statement of the engine")) };
+        let outcome = self.guarded(async { session.run(whole).await.map_err(placed) }).await?;
+        match outcome {
+            Outcome::Rows(query) => {
+                let columns = columns_of(&query.schema());
+                Ok(Answer::Rows(ResultRows::of_query(query, columns)))
+            }
+            Outcome::Done { message } => Ok(Answer::Done(message)),
+            Outcome::Pipeline(handle) => {
+                self.notice("NOTICE", &WireError::new("00000", format!("pipeline {} is running", handle.name())));
+                Ok(Answer::Done(if matches!(parsed, Statement::Insert(_)) { "INSERT 0 0".to_owned() } else { statement.tag() }))
+            }
+            _ => Err(WireError::unsupported("this outcome cannot be told over the wire")),
+        }
+    }
+
+    /// Plans and starts a query. Errors are placed in its own text.
+    async fn run_query(&mut self, session: &Session, select: &SelectQuery, text: &str) -> Result<ResultRows> {
+        let placed = |error: millstream::Error| WireError::of_engine(&error, text, 0);
+        let prepared = session.prepare(select, text).map_err(placed)?;
+        let columns = columns_of_plan(prepared.plan());
+        let query = self.guarded(async { session.run_prepared(&prepared).await.map_err(placed) }).await?;
+        Ok(ResultRows::of_query(query, columns))
+    }
+
+    /// Starts what gives rows: for COPY, cursors and SUBSCRIBE.
+    pub(super) async fn open_rows(&mut self, rows: &Rows) -> Result<ResultRows> {
+        match rows {
+            Rows::Query(parsed) => match &parsed.statement {
+                Statement::Query(select) => {
+                    let session = self.session.clone();
+                    self.run_query(&session, select, &parsed.text).await
+                }
+                _ => {
+                    let session = self.session.clone();
+                    match self.guarded(async { session.run(parsed).await.map_err(WireError::from) }).await? {
+                        Outcome::Rows(query) => {
+                            let columns = columns_of(&query.schema());
+                            Ok(ResultRows::of_query(query, columns))
+                        }
+                        _ => Err(WireError::syntax("a query is expected here")),
+                    }
+                }
+            },
+            Rows::Subscription { query, options } => self.subscribe(query, options).await,
+        }
+    }
+
+    async fn subscribe(&mut self, parsed: &millstream::ParsedStatement, options: &SubscribeOptions) -> Result<ResultRows> {
+        let Statement::Query(select) = &parsed.statement else {
+            return Err(WireError::syntax("SUBSCRIBE takes a name or a query"));
+        };
+        if let Some(table) = super::subscription::kept_table(self.streaming.engine(), select) {
+            let session = self.streaming.clone();
+            let clock = Arc::clone(&self.server.clock);
+            let columns = super::subscription::with_progress(&table.schema);
+            let subscription = Subscription::of_table(session, clock, table.name, &table.schema, options.snapshot)?;
+            return Ok(ResultRows::of_subscription(subscription, columns_of(&columns)));
+        }
+        let placed = |error: millstream::Error| WireError::of_engine(&error, &parsed.text, 0);
+        let session = self.streaming.clone();
+        let query = self
+            .guarded(async {
+                let prepared = session.prepare(select, &parsed.text).map_err(placed)?;
+                session.run_prepared(&prepared).await.map_err(placed)
+            })
+            .await?;
+        let columns = super::subscription::with_progress(&query.schema());
+        Ok(ResultRows::of_subscription(Subscription::of_query(query), columns_of(&columns)))
+    }
+
+    /// What a statement will give; `None`: no rows. Nothing runs, except what only looks.
+    pub(super) async fn columns(&mut self, statement: &WireStatement) -> Result<Option<Vec<Column>>> {
+        match &statement.command {
+            Command::Engine(parsed) => match &parsed.statement {
+                Statement::Query(select) => {
+                    let placed = |error: millstream::Error| WireError::of_engine(&error, &statement.text, statement.offset);
+                    let prepared = self.session.prepare(select, &statement.text).map_err(placed)?;
+                    Ok(Some(columns_of_plan(prepared.plan())))
+                }
+                other if crate::statement::gives_rows(other) => {
+                    let outcome = self.session.run(parsed).await?;
+                    match outcome {
+                        Outcome::Rows(query) => Ok(Some(columns_of(&query.schema()))),
+                        _ => Ok(None),
+                    }
+                }
+                _ => Ok(None),
+            },
+            Command::Show(name) => Ok(Some(self.show(name)?.columns)),
+            Command::Fetch(fetch) if fetch.shows_rows => self.cursor_columns(&fetch.cursor).map(Some),
+            Command::Subscribe(rows) => Ok(Some(self.open_rows(rows).await?.columns)),
+            Command::Execute { name, .. } => match self.statements.get(name) {
+                Some(prepared) => Ok(prepared.columns.clone()),
+                None => Err(super::extended::no_statement(name)),
+            },
+            _ => Ok(None),
+        }
+    }
+
+    /// SET, by whatever knows the name: the session's settings, else the engine's.
+    pub(super) fn set(&mut self, name: &str, value: Option<&str>, is_local: bool) -> Result<()> {
+        let is_known = self.variables.lock().get(name).is_some() || self.session.settings().get(name).is_err();
+        if !is_known {
+            return self.set_of_engine(name, value);
+        }
+        let before = self.variables.lock().get(name);
+        let set = self.variables.lock().set(name, value);
+        match set {
+            Ok(told) => {
+                if is_local {
+                    if !self.transaction.is_open() {
+                        self.notice("WARNING", &WireError::new("25P01", "SET LOCAL can only be used in transaction blocks"));
+                    }
+                    self.transaction.note_local(name, before);
+                }
+                self.tell_parameters(told.into_iter().collect());
+                Ok(())
+            }
+            // Names that other engines have, such as `execution.runtime-mode`.
+            Err(error) => match value.map(|value| self.session.set(name, value)) {
+                Some(Ok(())) => Ok(()),
+                _ => Err(error),
+            },
+        }
+    }
+
+    fn set_of_engine(&mut self, name: &str, value: Option<&str>) -> Result<()> {
+        let value = match value {
+            Some(value) => value.to_owned(),
+            None if name == "execution_mode" => "batch".to_owned(),
+            None => self.server.engine.session().settings().get(name)?,
+        };
+        self.session.set(name, &value)?;
+        if name != "execution_mode" {
+            self.streaming.set(name, &value)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn tell_parameters(&mut self, told: Vec<(String, String)>) {
+        for (name, value) in told {
+            crate::protocol::outgoing::parameter_status(&mut self.wire.output, &name, &value);
+        }
+    }
+
+    fn reset_all(&mut self) {
+        let told = self.variables.lock().reset_all();
+        self.tell_parameters(told);
+    }
+
+    fn discard_all(&mut self) -> Result<Answer> {
+        if self.transaction.is_open() {
+            return Err(WireError::new("25001", "DISCARD ALL cannot run inside a transaction block"));
+        }
+        self.close_portals(true);
+        self.statements.clear();
+        self.reset_all();
+        Ok(Answer::Done("DISCARD ALL".to_owned()))
+    }
+
+    fn show(&mut self, name: &str) -> Result<ResultRows> {
+        if name.eq_ignore_ascii_case("all") {
+            let mut all = self.variables.lock().all();
+            all.extend(self.session.settings().all());
+            all.sort();
+            let rows = all.into_iter().map(|(name, value)| vec![name, value, String::new()]).collect();
+            return text_rows(&["name", "setting", "description"], rows);
+        }
+        let session = self.variables.lock().get(name);
+        let value = session.or_else(|| self.session.settings().get(name).ok()).ok_or_else(|| unknown(name))?;
+        text_rows(&[&Variables::shown_name(name)], vec![vec![value]])
+    }
+
+    /// True if this session may touch the server's files and other machines.
+    pub(super) fn may_use_server_files(&self) -> bool {
+        self.server.config.server_files || self.server.roles.may_use_files(&self.identity.user)
+    }
+
+    fn role(&mut self, command: &RoleCommand) -> Result<Answer> {
+        if !self.identity.is_superuser {
+            return Err(WireError::new("42501", "permission denied: only a superuser can manage roles"));
+        }
+        self.server.roles.run(command).map(|tag| Answer::Done(tag.to_owned()))
+    }
+}
+
+/// An error of a statement that begins later in what the client sent.
+fn moved(mut error: WireError, offset: usize) -> WireError {
+    error.position = error.position.map(|position| position + offset);
+    error
+}
+
+/// Rows of text.
+fn text_rows(names: &[&str], rows: Vec<Vec<String>>) -> Result<ResultRows> {
+    let fields: Vec<Field> = names.iter().map(|name| Field::new(*name, DataType::Utf8, true)).collect();
+    let column = |n: usize| Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row[n].as_str()))) as _;
+    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), (0..names.len()).map(column).collect())?;
+    let columns = names.iter().map(|name| Column::new(name, PgType::TEXT)).collect();
+    Ok(ResultRows::of_batches(vec![batch], columns))
+}

@@ -1,0 +1,136 @@
+//! `SUBSCRIBE`: rows as they come, each with what happened to it and where the subscription stands.
+//!
+//! ```text
+//!  stream, continuous query ──▶ the query itself, in streaming mode: only insertions, never taken back
+//!  stored table, materialized view ──▶ its rows from a place on, looked for again and again
+//! ```
+//! Rows of a materialized view that no checkpoint covers yet are provisional: after a failure they may come again. The resume token of
+//! a table is the place behind the row; a stream has none, its rows are not kept.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::sql::sqlparser::ast::{GroupByExpr, ObjectNamePart, SelectItem, SetExpr, TableFactor};
+use millstream::{Clock, Query, Relation, RelationKind, Session};
+use millstream_sql::parse::SelectQuery;
+
+use crate::error::{Result, WireError};
+
+/// How often a table is looked at for new rows.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// A running subscription.
+pub(crate) struct Subscription {
+    source: Source,
+    schema: SchemaRef,
+}
+
+enum Source {
+    Query(Box<Query>),
+    Table(TableFollower),
+}
+
+struct TableFollower {
+    session: Session,
+    clock: Arc<dyn Clock>,
+    table: String,
+    next: u64,
+}
+
+impl Subscription {
+    /// Of a query that runs in streaming mode.
+    pub(crate) fn of_query(query: Query) -> Self {
+        let schema = with_progress(&query.schema());
+        Self { source: Source::Query(Box::new(query)), schema }
+    }
+
+    /// Of rows that are kept; without a snapshot only what comes from now on.
+    pub(crate) fn of_table(session: Session, clock: Arc<dyn Clock>, table: String, columns: &Schema, snapshot: bool) -> Result<Self> {
+        let next = if snapshot { 0 } else { session.table_tail(&table, u64::MAX)?.to };
+        Ok(Self { source: Source::Table(TableFollower { session, clock, table, next }), schema: with_progress(columns) })
+    }
+
+    /// The next rows; `None`: the query has ended. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        match &mut self.source {
+            Source::Query(query) => {
+                let Some(batch) = query.next().await.transpose()? else { return Ok(None) };
+                let epoch = i64::try_from(query.status().epochs).unwrap_or(i64::MAX);
+                let rows = batch.num_rows();
+                let no_tokens: ArrayRef = Arc::new(StringArray::new_null(rows));
+                progress(&self.schema, &batch, vec![epoch; rows], vec![false; rows], no_tokens).map(Some)
+            }
+            Source::Table(follower) => follower.next(&self.schema).await.map(Some),
+        }
+    }
+}
+
+impl TableFollower {
+    async fn next(&mut self, schema: &SchemaRef) -> Result<RecordBatch> {
+        loop {
+            let tail = self.session.table_tail(&self.table, self.next)?;
+            if tail.to < self.next {
+                let message = format!("rows of {} that were provisional have been taken back and come again", self.table);
+                return Err(WireError::new("40001", message).with_hint("SUBSCRIBE again"));
+            }
+            if let Some(batch) = tail.batches.first() {
+                let from = tail.from;
+                let places: Vec<u64> = (from..from + batch.num_rows() as u64).collect();
+                let provisional = places.iter().map(|place| *place >= tail.published_to).collect();
+                let tokens = StringArray::from_iter_values(places.iter().map(|place| (place + 1).to_string()));
+                let epochs = vec![i64::try_from(tail.to).unwrap_or(i64::MAX); places.len()];
+                let batch = progress(schema, batch, epochs, provisional, Arc::new(tokens))?;
+                self.next = from + places.len() as u64;
+                return Ok(batch);
+            }
+            self.clock.sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+/// The columns of a subscription: what happened first, then the row.
+pub(crate) fn with_progress(columns: &Schema) -> SchemaRef {
+    let mut fields = vec![
+        Arc::new(Field::new("op", DataType::Utf8, false)),
+        Arc::new(Field::new("epoch", DataType::Int64, false)),
+        Arc::new(Field::new("provisional", DataType::Boolean, false)),
+        Arc::new(Field::new("resume_token", DataType::Utf8, true)),
+    ];
+    fields.extend(columns.fields().iter().cloned());
+    Arc::new(Schema::new(fields))
+}
+
+fn progress(schema: &SchemaRef, batch: &RecordBatch, epochs: Vec<i64>, provisional: Vec<bool>, tokens: ArrayRef) -> Result<RecordBatch> {
+    let rows = batch.num_rows();
+    let mut columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from_iter_values(std::iter::repeat_n("insert", rows))),
+        Arc::new(Int64Array::from(epochs)),
+        Arc::new(BooleanArray::from(provisional)),
+        tokens,
+    ];
+    columns.extend(batch.columns().iter().cloned());
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+}
+
+/// The table or materialized view, if that is all the query says (`SELECT * FROM name`).
+pub(crate) fn kept_table(engine: &millstream::Engine, select: &SelectQuery) -> Option<Relation> {
+    let SetExpr::Select(body) = select.query.body.as_ref() else { return None };
+    let plain = select.query.order_by.is_none()
+        && select.query.limit_clause.is_none()
+        && select.query.with.is_none()
+        && body.selection.is_none()
+        && body.distinct.is_none()
+        && matches!(body.projection.as_slice(), [SelectItem::Wildcard(_)])
+        && matches!(&body.group_by, GroupByExpr::Expressions(by, _) if by.is_empty());
+    let [from] = body.from.as_slice() else { return None };
+    let TableFactor::Table { name, args: None, .. } = &from.relation else { return None };
+    if !plain || !from.joins.is_empty() {
+        return None;
+    }
+    let ObjectNamePart::Identifier(ident) = name.0.last()? else { return None };
+    let name = crate::statement::name_text(ident);
+    let kept = |relation: &Relation| matches!(relation.kind, RelationKind::Table | RelationKind::MaterializedView);
+    engine.relations().into_iter().find(|relation| relation.name == name && relation.sql.is_some() && kept(relation))
+}

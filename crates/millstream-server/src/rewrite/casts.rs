@@ -1,0 +1,114 @@
+//! Casts to types that only PostgreSQL has: `'bids'::regclass`, `oid::regtype::text`, `x::name`, `x::oid`, `x::pg_catalog.text`.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, CastKind, DataType, Expr, Query, VisitMut, VisitorMut};
+
+use super::call;
+
+/// Types whose values are numbers shown as names.
+const REG_TYPES: &[&str] = &["regclass", "regtype", "regproc", "regnamespace", "regrole"];
+
+pub(super) fn rewrite(query: &mut Query) -> millstream::Result<()> {
+    let _ = VisitMut::visit(query, &mut Casts);
+    Ok(())
+}
+
+struct Casts;
+
+impl VisitorMut for Casts {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        // A literal before its type: `regclass 'bids'`.
+        if let Expr::TypedString(typed) = expr
+            && reg_type(&typed.data_type).is_some()
+        {
+            let value = Expr::Value(typed.value.clone());
+            *expr = cast(value, typed.data_type.clone());
+        }
+        let Expr::Cast { expr: inner, data_type, kind, .. } = expr else { return ControlFlow::Continue(()) };
+        if let Some(name) = reg_type(data_type) {
+            *expr = call(&format!("{name}_in"), vec![inner.as_ref().clone()]);
+            return ControlFlow::Continue(());
+        }
+        if let Some(plain) = plain_type(data_type) {
+            // The name of what the number stands for.
+            if is_text(&plain)
+                && let Some((name, argument)) = reg_call(inner)
+            {
+                *expr = call(&format!("{name}_out"), vec![argument]);
+                return ControlFlow::Continue(());
+            }
+            *data_type = plain;
+            *kind = CastKind::Cast;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn cast(expr: Expr, data_type: DataType) -> Expr {
+    Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
+}
+
+fn type_name(data_type: &DataType) -> Option<String> {
+    match data_type {
+        DataType::Custom(name, arguments) if arguments.is_empty() => {
+            let parts: Vec<String> = name.0.iter().filter_map(|part| part.as_ident()).map(|ident| ident.value.to_lowercase()).collect();
+            match parts.as_slice() {
+                [name] => Some(name.clone()),
+                [schema, name] if schema == "pg_catalog" || schema == "information_schema" => Some(name.clone()),
+                _ => None,
+            }
+        }
+        DataType::Regclass => Some("regclass".to_owned()),
+        _ => None,
+    }
+}
+
+pub(super) fn reg_type(data_type: &DataType) -> Option<String> {
+    type_name(data_type).filter(|name| REG_TYPES.contains(&name.as_str()))
+}
+
+/// `regclass_in(x)`: the cast below this one, already rewritten.
+fn reg_call(expr: &Expr) -> Option<(&'static str, Expr)> {
+    let expr = match expr {
+        Expr::Nested(inner) => inner.as_ref(),
+        expr => expr,
+    };
+    let Expr::Function(function) = expr else { return None };
+    let name = function.name.to_string();
+    let reg = REG_TYPES.iter().find(|reg| name == format!("{reg}_in"))?;
+    Some((reg, expr.clone()))
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Text)
+}
+
+/// The type that the planner knows for one of PostgreSQL's; `None`: it knows this one.
+fn plain_type(data_type: &DataType) -> Option<DataType> {
+    if let DataType::Array(ArrayElemTypeDef::SquareBracket(element, size)) = data_type {
+        let element = plain_type(element)?;
+        return Some(DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(element), *size)));
+    }
+    let plain = match data_type {
+        DataType::Text => DataType::Text,
+        DataType::JSON | DataType::JSONB | DataType::Uuid => DataType::Text,
+        _ => match type_name(data_type)?.as_str() {
+            "oid" | "xid" => DataType::IntegerUnsigned(None),
+            "text" | "name" | "char" | "bpchar" | "varchar" | "json" | "jsonb" | "uuid" | "xml" | "unknown" | "cstring" | "citext"
+            | "sql_identifier" | "character_data" | "yes_or_no" | "inet" => DataType::Text,
+            "int2" => DataType::SmallInt(None),
+            "int4" | "cardinal_number" => DataType::Integer(None),
+            "int8" => DataType::BigInt(None),
+            "float4" => DataType::Real,
+            "float8" => DataType::DoublePrecision,
+            "bool" => DataType::Boolean,
+            "bytea" => DataType::Bytea,
+            "timestamptz" => DataType::Timestamp(None, datafusion::sql::sqlparser::ast::TimezoneInfo::WithTimeZone),
+            _ => return None,
+        },
+    };
+    Some(plain)
+}

@@ -1,0 +1,230 @@
+//! Subqueries that give one value: `(SELECT x FROM … WHERE outer = inner)` in a select list, and `ARRAY(SELECT x …)`.
+//!
+//! The planner makes joins of correlated subqueries. One in a select list becomes a LEFT JOIN LATERAL, which may compare as it likes
+//! (PostgreSQL fails when more than one row comes; here they are all there). Elsewhere the planner must know that at most one row comes:
+//! an aggregate says so.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, Function, FunctionArgumentClause, FunctionArguments, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, OrderByKind, Query,
+    Select, SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, Value, VisitMut, VisitorMut,
+};
+
+use super::call;
+
+pub(super) fn rewrite(query: &mut Query) -> millstream::Result<()> {
+    let _ = VisitMut::visit(query, &mut Subqueries);
+    Ok(())
+}
+
+struct Subqueries;
+
+impl VisitorMut for Subqueries {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if let SetExpr::Select(select) = query.body.as_mut()
+            && !select.from.is_empty()
+            && matches!(&select.group_by, GroupByExpr::Expressions(by, _) if by.is_empty())
+        {
+            join_laterally(select);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        match expr {
+            Expr::Subquery(query) => aggregate(query, "first_value"),
+            Expr::Function(function) if is_array_subquery(function) => {
+                if let FunctionArguments::Subquery(query) = &mut function.args {
+                    let mut query = query.clone();
+                    aggregate(&mut query, "array_agg");
+                    *expr = call("coalesce", vec![Expr::Subquery(query), call("make_array", vec![])]);
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Moves correlated subqueries of the select list to the end of FROM.
+fn join_laterally(select: &mut Select) {
+    let mut mover = Mover { moved: Vec::new() };
+    for item in &mut select.projection {
+        if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+            let _ = VisitMut::visit(expr, &mut mover);
+        }
+    }
+    if mover.moved.is_empty() {
+        return;
+    }
+    // All of FROM is one chain of joins, so that each of them sees all tables.
+    let mut rest = select.from.split_off(1).into_iter();
+    let Some(first) = select.from.first_mut() else { return };
+    for TableWithJoins { relation, joins } in rest.by_ref() {
+        first.joins.push(Join { relation, global: false, join_operator: JoinOperator::CrossJoin(JoinConstraint::None) });
+        first.joins.extend(joins);
+    }
+    let always = Expr::Value(Value::Boolean(true).into());
+    for relation in mover.moved {
+        first.joins.push(Join { relation, global: false, join_operator: JoinOperator::LeftOuter(JoinConstraint::On(always.clone())) });
+    }
+}
+
+struct Mover {
+    moved: Vec<TableFactor>,
+}
+
+impl VisitorMut for Mover {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let Expr::Subquery(query) = expr else { return ControlFlow::Continue(()) };
+        let SetExpr::Select(inner) = query.body.as_ref() else { return ControlFlow::Continue(()) };
+        let [SelectItem::UnnamedExpr(value) | SelectItem::ExprWithAlias { expr: value, .. }] = inner.projection.as_slice() else {
+            return ControlFlow::Continue(());
+        };
+        if query.limit_clause.is_some() || query.with.is_some() || !is_plain(inner) || has_aggregate(value) || !is_correlated(inner) {
+            return ControlFlow::Continue(());
+        }
+        let alias = Ident::new(format!("subquery_{}", self.moved.len()));
+        let column = Ident::new("value");
+        let columns = vec![TableAliasColumnDef { name: column.clone(), data_type: None }];
+        let mut subquery = query.clone();
+        subquery.order_by = None;
+        self.moved.push(TableFactor::Derived {
+            lateral: true,
+            subquery,
+            alias: Some(TableAlias { explicit: true, name: alias.clone(), columns, at: None }),
+            sample: None,
+        });
+        *expr = Expr::CompoundIdentifier(vec![alias, column]);
+        ControlFlow::Continue(())
+    }
+}
+
+/// Whether the subquery names a table that is not its own.
+fn is_correlated(select: &Select) -> bool {
+    let mut own = Vec::new();
+    for table in select.from.iter().flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation))) {
+        match table {
+            TableFactor::Table { name, alias, .. } => {
+                let last = name.0.last().and_then(|part| part.as_ident());
+                own.extend(alias.as_ref().map(|alias| &alias.name).or(last).map(|ident| ident.value.to_lowercase()));
+            }
+            TableFactor::Derived { alias: Some(alias), .. } => own.push(alias.name.value.to_lowercase()),
+            // A function or something else: the planner sees what it can do.
+            _ => return false,
+        }
+    }
+    let mut foreign = Foreign { own, found: false };
+    let _ = VisitMut::visit(&mut select.clone(), &mut foreign);
+    foreign.found
+}
+
+struct Foreign {
+    own: Vec<String>,
+    found: bool,
+}
+
+impl VisitorMut for Foreign {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::CompoundIdentifier(parts) = expr
+            && let [.., table, _] = parts.as_slice()
+        {
+            self.found |= !self.own.contains(&table.value.to_lowercase());
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn is_array_subquery(function: &Function) -> bool {
+    function.name.to_string().eq_ignore_ascii_case("array") && matches!(function.args, FunctionArguments::Subquery(_))
+}
+
+/// Puts an aggregate around the one column of a plain SELECT, with the query's order in it.
+fn aggregate(query: &mut Query, name: &str) {
+    let order = match &query.order_by {
+        None => Vec::new(),
+        Some(order) => match &order.kind {
+            OrderByKind::Expressions(order) => order.clone(),
+            OrderByKind::All(_) => return,
+        },
+    };
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    if !is_plain(select) || query.with.is_some() {
+        return;
+    }
+    let [item] = select.projection.as_mut_slice() else { return };
+    let (SelectItem::UnnamedExpr(inner) | SelectItem::ExprWithAlias { expr: inner, .. }) = item else { return };
+    if has_aggregate(inner) {
+        return;
+    }
+    let positional = order.iter().any(|by| matches!(&by.expr, Expr::Value(_)));
+    let mut replaced = call(name, vec![inner.clone()]);
+    if let Expr::Function(Function { args: FunctionArguments::List(list), .. }) = &mut replaced
+        && !order.is_empty()
+        && !positional
+    {
+        list.clauses.push(FunctionArgumentClause::OrderBy(order));
+    }
+    *item = SelectItem::UnnamedExpr(replaced);
+    query.order_by = None;
+    if name == "first_value" {
+        query.limit_clause = None;
+    }
+}
+
+/// Rows of tables, with nothing that makes one of many already.
+fn is_plain(select: &Select) -> bool {
+    select.distinct.is_none()
+        && select.having.is_none()
+        && !select.from.is_empty()
+        && matches!(&select.group_by, GroupByExpr::Expressions(by, _) if by.is_empty())
+}
+
+/// Whether the expression makes one value of many rows, or many rows of one.
+fn has_aggregate(expr: &Expr) -> bool {
+    const AGGREGATES: &[&str] = &[
+        "count",
+        "sum",
+        "min",
+        "max",
+        "avg",
+        "array_agg",
+        "string_agg",
+        "bool_and",
+        "bool_or",
+        "every",
+        "json_agg",
+        "first_value",
+        "last_value",
+        "unnest",
+        "generate_series",
+    ];
+    let mut expr = expr.clone();
+    let mut found = Finder { names: AGGREGATES, found: false };
+    let _ = VisitMut::visit(&mut expr, &mut found);
+    found.found
+}
+
+struct Finder {
+    names: &'static [&'static str],
+    found: bool,
+}
+
+impl VisitorMut for Finder {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Function(function) = expr {
+            let name = function.name.0.last().and_then(|part| part.as_ident()).map(|ident| ident.value.to_lowercase());
+            self.found |= name.is_some_and(|name| self.names.contains(&name.as_str()));
+        }
+        ControlFlow::Continue(())
+    }
+}

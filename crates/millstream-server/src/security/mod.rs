@@ -1,0 +1,51 @@
+//! Who may come in, and what they may touch.
+
+mod roles;
+pub(crate) mod scram;
+pub(crate) mod tls;
+
+use std::net::SocketAddr;
+
+use millstream_sql::parse::{SinkTarget, Statement, WithOption};
+
+use crate::config::ServerConfig;
+use crate::error::{Result, WireError};
+pub(crate) use roles::Roles;
+
+/// Connectors that touch neither files nor the network.
+const HARMLESS_CONNECTORS: &[&str] = &["nexmark", "datagen", "random", "blackhole", "stdout", "print"];
+
+/// Refuses a statement whose connector reaches files of the server or other machines, unless that is granted.
+pub(crate) fn check_connector(statement: &Statement, is_granted: bool) -> Result<()> {
+    let options: &[WithOption] = match statement {
+        Statement::CreateTable(create) => &create.options,
+        Statement::CreateSink(create) => match &create.target {
+            SinkTarget::Options(options) => options,
+            SinkTarget::Into(_) => &[],
+        },
+        Statement::Explain(explain) => return check_connector(&explain.statement, is_granted),
+        _ => &[],
+    };
+    let connector = options.iter().find(|option| option.key == "connector");
+    let is_harmless = connector.is_none_or(|option| HARMLESS_CONNECTORS.contains(&option.value.to_lowercase().as_str()));
+    if is_granted || options.is_empty() || (connector.is_some() && is_harmless) {
+        return Ok(());
+    }
+    let name = connector.map_or("", |option| option.value.as_str());
+    Err(WireError::new("42501", format!("permission denied for connector '{name}': it reaches files of the server or other machines"))
+        .with_hint("start the server with --server-files, or GRANT pg_read_server_files TO a role"))
+}
+
+/// Refuses an address that others can reach, if everybody there could come in unseen.
+///
+/// # Errors
+/// A public address without passwords and TLS.
+pub(crate) fn check_address(address: SocketAddr, config: &ServerConfig, what: &str) -> Result<()> {
+    let is_safe = !config.users.is_empty() && config.tls_cert.is_some() && what == "--pg";
+    if address.ip().is_loopback() || is_safe || config.allow_insecure {
+        return Ok(());
+    }
+    Err(WireError::new("42501", format!("{what} {address} can be reached from other machines, and nothing protects it")).with_hint(
+        "listen on 127.0.0.1; or give --users with --tls-cert and --tls-key; or say --allow-insecure, if something else protects it",
+    ))
+}
