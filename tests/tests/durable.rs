@@ -20,18 +20,18 @@ const TUMBLE: &str = "TUMBLE(bid, date_time, INTERVAL '10 seconds')";
 const HOP: &str = "HOP(bid, date_time, INTERVAL '2 seconds', INTERVAL '10 seconds')";
 
 /// A folder for the data and one for the sink.
-struct Place(tempfile::TempDir);
+pub(crate) struct Place(tempfile::TempDir);
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    fn data(&self) -> String {
+    pub(crate) fn data(&self) -> String {
         self.0.path().join("data").display().to_string()
     }
 
-    fn sink(&self) -> std::path::PathBuf {
+    pub(crate) fn sink(&self) -> std::path::PathBuf {
         self.0.path().join("out")
     }
 
@@ -68,7 +68,7 @@ impl Place {
     }
 
     /// What readers of the sink see, sorted.
-    fn published(&self) -> Vec<String> {
+    pub(crate) fn published(&self) -> Vec<String> {
         let mut rows = Vec::new();
         for entry in std::fs::read_dir(self.sink()).into_iter().flatten() {
             let path = entry.unwrap().path();
@@ -116,14 +116,14 @@ async fn expected(from: &str) -> Vec<String> {
 
 /// As `assert_eq`, but short.
 #[track_caller]
-fn same_rows(found: &[String], expected: &[String], what: &str) {
+pub(crate) fn same_rows(found: &[String], expected: &[String], what: &str) {
     let only =
         |one: &[String], other: &[String]| one.iter().filter(|row| other.binary_search(row).is_err()).take(3).cloned().collect::<Vec<_>>();
     let (extra, lost) = (only(found, expected), only(expected, found));
     assert!(found == expected, "{what}: {} rows, expected {}; too many: {extra:?}; lost: {lost:?}", found.len(), expected.len());
 }
 
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     patiently(what, async {
         while !holds() {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -362,7 +362,7 @@ async fn a_script_that_is_run_again_goes_on_with_what_it_made() {
 }
 
 /// Runs `life` in a runtime that is then torn down with everything in it, between any two steps of any task.
-fn cut_short<T>(life: impl Future<Output = T>) -> T {
+pub(crate) fn cut_short<T>(life: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let done = runtime.block_on(life);
     runtime.shutdown_timeout(Duration::from_secs(10));

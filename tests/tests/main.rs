@@ -20,5 +20,6 @@ mod pipelines;
 mod re_execution;
 mod remote_sink;
 mod simulation;
+mod spilling;
 mod stored_tables;
 mod suites;

@@ -470,6 +470,7 @@ async fn a_pipeline_that_outgrows_the_memory_fails_and_the_others_run() {
     let error = harness::patiently("the large one", large.wait()).await.unwrap_err();
     assert_eq!(error.sqlstate(), "53200", "{error}");
     assert!(error.to_string().contains("memory limit of 20.0 MB is reached: pipeline large holds"), "{error}");
+    assert!(error.to_string().contains("or --data DIR, into which state of open windows can leave"), "{error}");
     assert_eq!(large.status().restarts, 0);
     let rows = small.status().rows_in;
     until("the small one goes on", || small.status().rows_in > rows + 100_000).await;

@@ -94,7 +94,8 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data: Option<String>,
 
-    /// Bytes of state that pipelines may hold, such as 512MB or 2GiB; a query that needs more fails
+    /// Bytes of state that pipelines may hold in memory, such as 512MB or 2GiB; with --data what is needed last leaves for the folder,
+    /// and a query that needs more all the same fails
     #[arg(long, global = true, value_name = "BYTES", value_parser = parse_bytes)]
     pub(crate) memory_limit: Option<u64>,
 

@@ -25,6 +25,8 @@ pub(crate) struct Progress {
     pub(crate) late_rows: u64,
     pub(crate) open_windows: u64,
     pub(crate) state_bytes: u64,
+    /// State that has left memory for the data folder.
+    pub(crate) stored_bytes: u64,
     /// Milliseconds since 1970.
     pub(crate) watermark_ms: Option<i64>,
     /// The engine's clock, milliseconds since 1970.
@@ -44,6 +46,7 @@ impl Progress {
             late_rows: status.late_rows,
             open_windows: status.open_windows,
             state_bytes: status.state_bytes,
+            stored_bytes: status.stored_bytes,
             watermark_ms: status.watermark_ms,
             clock_ms: status.clock_ms,
             idle_sources: status.idle_sources.clone(),
@@ -102,6 +105,7 @@ fn total(running: &[Progress]) -> Option<Progress> {
         total.late_rows += other.late_rows;
         total.open_windows += other.open_windows;
         total.state_bytes += other.state_bytes;
+        total.stored_bytes += other.stored_bytes;
         // The one furthest behind is the one to look at.
         total.watermark_ms = [total.watermark_ms, other.watermark_ms].into_iter().flatten().min();
         total.clock_ms = total.clock_ms.max(other.clock_ms);
@@ -139,6 +143,9 @@ fn segments(total: &Progress, rates: Option<(f64, f64)>) -> Vec<String> {
     }
     if total.state_bytes > 0 {
         segments.push(format!("state {}", quantity::bytes(total.state_bytes)));
+    }
+    if total.stored_bytes > 0 {
+        segments.push(format!("{} more in the data folder", quantity::bytes(total.stored_bytes)));
     }
     if let Some(made) = total.checkpoint_ms
         && let Ok(age) = u64::try_from(total.clock_ms.saturating_sub(made))
@@ -195,6 +202,7 @@ mod tests {
             late_rows: 3,
             open_windows: 12,
             state_bytes: 12_900_000,
+            stored_bytes: 0,
             watermark_ms: Some(1_704_067_210_000),
             clock_ms: 1_704_067_213_200,
             idle_sources: vec!["bids".to_owned()],

@@ -165,8 +165,9 @@ impl EngineBuilder {
         self
     }
 
-    /// Bytes of state that all pipelines together may hold, and as much again for sorts and joins on their way. A pipeline that
-    /// needs more fails with SQLSTATE 53200.
+    /// Bytes of state that all pipelines together may hold, and as much again for sorts and joins on their way. With a data folder
+    /// state of open windows leaves memory when they are nearly reached, and comes back when its window closes. A pipeline that
+    /// needs more all the same fails with SQLSTATE 53200.
     #[must_use]
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.memory_limit = Some(bytes);

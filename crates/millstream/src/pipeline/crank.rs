@@ -115,7 +115,8 @@ impl Crank<'_> {
     /// and then one after the other.
     async fn windows_of_step(&mut self, rows: &[Vec<RecordBatch>], times: &Times) -> Result<usize> {
         let windows = self.plan.windows_max();
-        if self.plan.due_back(times, windows) == 0 {
+        // Without a limit nothing leaves memory.
+        if !self.memory.is_limited() || self.plan.due_back(times, windows) == 0 {
             return Ok(windows);
         }
         if rows.iter().any(|batches| !batches.is_empty()) {

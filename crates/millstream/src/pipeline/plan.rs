@@ -259,9 +259,6 @@ impl EpochPlan {
 
     /// Bytes of state that are only in the store and that a step of so many windows needs.
     pub(super) fn due_back(&self, times: &Times, windows: usize) -> u64 {
-        if self.metrics().all(|operator| operator.stored_bytes == 0) {
-            return 0;
-        }
         let limits = self.step_limits(times, windows);
         self.layered().map(|(n, layers)| layers.due_back(self.target(n, times).min(self.limit(n, limits)))).sum()
     }

@@ -10,6 +10,7 @@ use super::crank::Crank;
 use super::plan::Times;
 use crate::checkpoint::Reason;
 use crate::error::{Error, Result};
+use crate::memory::Pressure;
 
 /// Bytes of state that a row makes at most, as a guess: memory is looked at again before the rows read can have filled it.
 const ROW_BYTES: u64 = 512;
@@ -47,9 +48,9 @@ impl Crank<'_> {
     /// Lets state leave memory if there is too much; an error if that is not possible.
     pub(super) fn relieve(&mut self) -> Result<()> {
         self.relief = Relief { waits: false, rows: 0, looked: Some(self.clock.monotonic()) };
-        let mut pressure = self.memory.hold(self.plan.state_bytes());
+        let mut pressure = self.hold(0);
         if pressure.excess > 0 && self.evict(pressure.excess) > 0 {
-            pressure = self.memory.hold(self.plan.state_bytes());
+            pressure = self.hold(0);
         }
         if pressure.excess == 0 {
             return Ok(());
@@ -75,7 +76,7 @@ impl Crank<'_> {
             for file in files {
                 let rows = store.read_rows(&file).await?;
                 self.plan.take_back(operator, piece, &rows).map_err(|error| Error::running(&error))?;
-                let over = self.memory.hold(self.plan.state_bytes()).over;
+                let over = self.hold(0).over;
                 if over > 0 && self.evict(over) < over {
                     return Err(self.outgrown());
                 }
@@ -87,7 +88,7 @@ impl Crank<'_> {
     /// Tries to have `bytes` of the limit free, by a checkpoint if need be.
     async fn make_room(&mut self, bytes: u64) -> Result<()> {
         loop {
-            let over = self.memory.hold(self.plan.state_bytes().saturating_add(bytes)).over;
+            let over = self.hold(bytes).over;
             if over == 0 || self.evict(over) >= over {
                 return Ok(());
             }
@@ -99,6 +100,15 @@ impl Crank<'_> {
                 return Ok(());
             }
         }
+    }
+
+    /// Says how much state there is, and that so many bytes more are to come.
+    fn hold(&mut self, more: u64) -> Pressure {
+        let bytes = self.plan.state_bytes();
+        let mut status = self.shared.status.lock();
+        status.state_bytes_max = status.state_bytes_max.max(bytes);
+        drop(status);
+        self.memory.hold(bytes.saturating_add(more))
     }
 
     /// Bytes of stored state that left memory.

@@ -47,11 +47,11 @@ impl LayeredState for PaneAggregate {
 
     fn due_back(&self, watermark: Watermark) -> u64 {
         let shared = self.shared.lock();
-        let stored = shared.layers.iter().filter(|(_, layer)| layer.batch.is_none());
         if watermark <= shared.watermark {
             return 0;
         }
-        stored.take_while(|(start, _)| self.pane_starting(*start).end <= watermark.as_ms()).map(|(_, layer)| layer.bytes).sum()
+        let due = shared.layers.iter().take_while(|(start, _)| self.pane_starting(*start).end <= watermark.as_ms());
+        due.filter(|(_, layer)| layer.batch.is_none()).map(|(_, layer)| layer.bytes).sum()
     }
 
     fn recall(&self, watermark: Watermark) -> Vec<StoredPiece> {

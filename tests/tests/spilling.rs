@@ -1,0 +1,124 @@
+//! State larger than the memory limit: layers leave for the data folder and come back when their window closes.
+
+use millstream::{Engine, Outcome, PipelineHandle, PipelineState, Session, Settings};
+
+use crate::durable::{Place, cut_short, same_rows, until};
+use crate::harness::{self, patiently};
+
+const EVENTS: u64 = 300_000;
+/// Windows of a minute stay open for four more: some 30,000 groups each.
+const BIDS: &str = "CREATE TABLE bid (price BIGINT, date_time TIMESTAMP(3), WATERMARK FOR date_time AS date_time - INTERVAL '240' SECOND)
+    WITH ('connector' = 'nexmark', 'table' = 'bid', 'events' = '{events}', 'event_rate' = '1000'{more})";
+const TUMBLE: &str = "TUMBLE(bid, date_time, INTERVAL '60 seconds')";
+const HOP: &str = "HOP(bid, date_time, INTERVAL '30 seconds', INTERVAL '60 seconds')";
+
+fn settings() -> Settings {
+    Settings { epoch_rows_max: 20_000, ..harness::settings() }
+}
+
+fn query(from: &str) -> String {
+    format!(
+        "SELECT window_start, price % 40000 AS k, count(*) AS n, sum(price) AS total, max(price) AS most
+         FROM {from} GROUP BY window_start, window_end, price % 40000"
+    )
+}
+
+fn bids(events: u64, more: &str) -> String {
+    BIDS.replace("{events}", &events.to_string()).replace("{more}", more)
+}
+
+async fn start(session: &Session, place: &Place, from: &str) -> PipelineHandle {
+    session.execute(&bids(EVENTS, "")).await.unwrap();
+    let options = format!("'connector' = 'file', 'path' = '{}', 'format' = 'csv', 'csv.header' = 'false'", place.sink().display());
+    match session.execute(&format!("CREATE SINK s WITH ({options}) AS {}", query(from))).await.unwrap().pop() {
+        Some(Outcome::Pipeline(handle)) => handle,
+        other => panic!("no pipeline: {other:?}"),
+    }
+}
+
+/// The rows that must come, and the bytes of state that they take without a limit.
+async fn unlimited(from: &str) -> (Vec<String>, u64) {
+    let place = Place::new();
+    let engine = Engine::builder().settings(settings()).build().await.unwrap();
+    let handle = start(&engine.session(), &place, from).await;
+    patiently("without a limit", handle.wait()).await.unwrap();
+    (place.published(), handle.status().state_bytes_max)
+}
+
+/// R12: many keys under a small limit are counted as without one.
+#[tokio::test(flavor = "multi_thread")]
+async fn state_larger_than_memory_gives_the_same_rows() {
+    for (from, limit) in [(TUMBLE, 5_000_000), (HOP, 7_000_000)] {
+        let (expected, needed) = unlimited(from).await;
+        assert!(needed > limit + limit / 2, "{from}: {needed} bytes would fit");
+        let place = Place::new();
+        let engine = Engine::builder().data(place.data()).memory_limit(limit).settings(settings()).build().await.unwrap();
+        let handle = start(&engine.session(), &place, from).await;
+        until("state has left", || handle.status().stored_bytes > 0 || handle.status().state.is_final()).await;
+        patiently("all of it", handle.wait()).await.unwrap();
+        same_rows(&place.published(), &expected, from);
+        let most = handle.status().state_bytes_max;
+        // What one epoch brings, and a table that doubles, pass it.
+        assert!(most < limit + limit / 2, "{from}: {most} bytes of state, the limit is {limit}");
+        let checkpoints = harness::rows(&engine.session(), "SHOW CHECKPOINTS FOR s").await.unwrap();
+        assert!(!checkpoints.is_empty());
+    }
+}
+
+/// The same on one thread: reading back waits for nobody.
+#[tokio::test]
+async fn state_comes_back_in_a_runtime_of_one_thread() {
+    let (expected, _) = unlimited(TUMBLE).await;
+    let place = Place::new();
+    let settings = Settings { parallelism: 1, ..settings() };
+    let engine = Engine::builder().data(place.data()).memory_limit(4_000_000).settings(settings).build().await.unwrap();
+    let handle = start(&engine.session(), &place, TUMBLE).await;
+    patiently("all of it", handle.wait()).await.unwrap();
+    same_rows(&place.published(), &expected, "rows");
+}
+
+/// Cut short again and again while most of the state is out of memory.
+#[test]
+fn state_that_has_left_survives_the_end_of_the_process() {
+    let (expected, _) = cut_short(unlimited(TUMBLE));
+    let place = Place::new();
+    let builder = || Engine::builder().data(place.data()).memory_limit(5_000_000).settings(settings());
+    cut_short(async {
+        let engine = builder().build().await.unwrap();
+        let handle = start(&engine.session(), &place, TUMBLE).await;
+        until("state has left", || handle.status().stored_bytes > 2_000_000 || handle.status().state.is_final()).await;
+        assert!(!handle.status().state.is_final());
+    });
+    let mut lives = 1;
+    let mut began_stored = 0;
+    loop {
+        let ended = cut_short(async {
+            let engine = builder().build().await.unwrap();
+            let handle = engine.session().pipeline("s").unwrap();
+            until("it goes on", || handle.status().rows_in > 0 || handle.status().state.is_final()).await;
+            began_stored += u64::from(handle.status().stored_bytes > 0);
+            until("it comes further", || handle.status().rows_in > 90_000 || handle.status().state.is_final()).await;
+            let state = handle.status().state;
+            assert!(!matches!(state, PipelineState::Failed(_)), "{state:?}");
+            state.is_final()
+        });
+        lives += 1;
+        if ended {
+            break;
+        }
+        assert!(lives < 50, "no end after {lives} lives");
+    }
+    assert!(began_stored > 0, "no life began with state out of memory, of {lives}");
+    same_rows(&place.published(), &expected, &format!("{lives} lives"));
+}
+
+/// A window whose groups alone are too many ends with an error, not with the machine.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_window_larger_than_memory_is_an_error() {
+    let place = Place::new();
+    let engine = Engine::builder().data(place.data()).memory_limit(3_000_000).settings(settings()).build().await.unwrap();
+    let handle = start(&engine.session(), &place, "TUMBLE(bid, date_time, INTERVAL '1 hour')").await;
+    let error = patiently("the error", handle.wait()).await.unwrap_err();
+    assert_eq!(error.sqlstate(), "53200", "{error}");
+    assert!(error.to_string().contains("one window's groups"), "{error}");
+}
