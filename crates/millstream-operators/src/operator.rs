@@ -134,6 +134,14 @@ pub trait StatefulOperator: fmt::Debug + Send + Sync {
     /// go. So a snapshot costs what came in since the last one.
     fn snapshot(&self, since: u64) -> Result<OperatorSnapshot>;
 
+    /// The checkpoint that the last snapshot went into exists: what was in it may be shown.
+    fn committed(&self) {}
+
+    /// Whether somebody waits for [`committed`](Self::committed): checkpoints are then taken even where the output needs none.
+    fn publishes(&self) -> bool {
+        false
+    }
+
     /// Merges some sealed layers, where there are many; true if more is to be done. Unlike all others it may run beside them, on
     /// a thread of its own.
     fn compact(&self) -> Result<bool> {

@@ -37,6 +37,8 @@ pub(crate) enum ObjectKind {
     #[serde(rename = "materialized_view")]
     MaterializedView,
     Pipeline,
+    /// A model that learns, without a pipeline of its own.
+    Learner,
 }
 
 impl ObjectKind {
@@ -53,6 +55,7 @@ impl fmt::Display for ObjectKind {
             Self::View => "view",
             Self::MaterializedView => "materialized view",
             Self::Pipeline => "pipeline",
+            Self::Learner => "model",
         })
     }
 }

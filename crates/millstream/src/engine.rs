@@ -17,6 +17,7 @@ use crate::checkpoint::{CheckpointFunction, LookInside};
 use crate::context::new_context;
 use crate::data_folder::{DataFolder, Place};
 use crate::error::{Error, Result};
+use crate::learning::{Learners, ModelState};
 use crate::memory::MemoryBudget;
 use crate::pipeline::{PipelineHandle, PipelineStatus};
 use crate::session::{Session, replay_all};
@@ -43,6 +44,7 @@ pub(crate) struct EngineInner {
     /// Where everything is remembered; `None`: nowhere.
     pub(crate) data: Option<DataFolder>,
     pub(crate) memory: Arc<MemoryBudget>,
+    pub(crate) learners: Arc<Learners>,
 }
 
 /// Pipelines by name, and the next free number.
@@ -177,7 +179,8 @@ impl EngineBuilder {
     /// A table whose name is taken; a data folder that cannot be read or claimed, or a definition in it that does not work any
     /// more.
     pub async fn build(self) -> Result<Engine> {
-        let context = new_context(self.settings.parallelism, self.memory_limit).map_err(|error| Error::running(&error))?;
+        let learners = Arc::new(Learners::default());
+        let context = new_context(self.settings.parallelism, self.memory_limit, &learners).map_err(|error| Error::running(&error))?;
         for function in self.functions {
             context.register_udf(function);
         }
@@ -199,12 +202,14 @@ impl EngineBuilder {
             definitions: tokio::sync::Mutex::default(),
             data,
             memory: MemoryBudget::new(self.memory_limit),
+            learners: Arc::clone(&learners),
         };
         let engine = Engine { inner: Arc::new(inner) };
         for function in [CheckpointFunction::State, CheckpointFunction::Positions] {
             let inside = LookInside::new(function, Arc::downgrade(&engine.inner));
             engine.inner.context.register_udtf(function.name(), Arc::new(inside));
         }
+        engine.inner.context.register_udtf(ModelState::NAME, Arc::new(ModelState::new(learners)));
         for (name, table) in self.tables {
             engine.register_table(&name, table)?;
         }

@@ -29,6 +29,7 @@ mod data_folder;
 mod engine;
 mod error;
 pub mod input;
+mod learning;
 mod memory;
 mod metric_functions;
 mod pipeline;

@@ -2,6 +2,7 @@
 
 pub(crate) mod describe;
 mod durable;
+mod learners;
 mod objects;
 mod pipelines;
 mod run_statement;
