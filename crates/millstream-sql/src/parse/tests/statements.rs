@@ -146,7 +146,7 @@ fn commands() {
         ("ALTER MODEL m SET VERSION 3", "alter model m version 3"),
         (
             "CREATE MODEL m TYPE logistic_regression FEATURES (a, b) LABEL y WITH (optimizer = adam) AS SELECT a, b, y FROM t",
-            "model m type logistic_regression(a, b) label y with(optimizer=adam) as SELECT a, b, y FROM t",
+            "model m type logistic_regression(a, b) label y with(optimizer=adam) as {SELECT a, b, y FROM t}",
         ),
         ("CREATE OR REPLACE MODEL m TYPE k_means FEATURES (a)", "model or_replace m type k_means(a)"),
         ("CREATE MODEL m WITH ('path' = 'm.onnx')", "model m() -> () with(path=m.onnx)"),
