@@ -22,10 +22,14 @@ CREATE MODEL same_as_before TYPE no_change FEATURES (seq) LABEL label;
 CREATE MODEL most_common TYPE majority_class FEATURES (seq) LABEL label;
 
 CREATE VIEW with_no_change AS
-SELECT * EXCEPT (prediction, score), prediction AS no_change FROM TABLE(LEARN(TABLE pages, MODEL same_as_before));
+SELECT seq, empty_server_form_handler, popup_window, https, request_from_other_domain, anchor_from_other_domain,
+       is_popular, long_url, age_of_domain, ip_in_url, label, seen, prediction AS no_change
+FROM TABLE(LEARN(TABLE pages, MODEL same_as_before));
 
 CREATE VIEW with_baselines AS
-SELECT * EXCEPT (prediction, score), prediction AS majority FROM TABLE(LEARN(TABLE with_no_change, MODEL most_common));
+SELECT empty_server_form_handler, popup_window, https, request_from_other_domain, anchor_from_other_domain,
+       is_popular, long_url, age_of_domain, ip_in_url, label, seen, no_change, prediction AS majority
+FROM TABLE(LEARN(TABLE with_no_change, MODEL most_common));
 
 CREATE VIEW judged AS
 SELECT seen, label, no_change, majority, prediction, score FROM TABLE(LEARN(TABLE with_baselines, MODEL phishing));
