@@ -128,7 +128,9 @@ fn io_is_transient(kind: std::io::ErrorKind) -> bool {
 
 /// Stores report resets, time-outs, 429 and 5xx as `Generic`; everything with a kind of its own is an answer, not an accident.
 fn object_is_transient(error: &object_store::Error) -> bool {
-    matches!(error, object_store::Error::Generic { .. })
+    // The type that holds the status is private, so a bucket that does not exist can only be told from an accident by the text.
+    let refused = |text: String| ["400", "401", "404", "405"].iter().any(|status| text.contains(&format!("status code: {status}")));
+    matches!(error, object_store::Error::Generic { .. }) && !refused(error.to_string())
 }
 
 #[cfg(test)]
@@ -152,6 +154,8 @@ mod tests {
     fn store_accidents_may_be_tried_again_and_answers_not() {
         let reset = object_store::Error::Generic { store: "s3", source: "connection reset".into() };
         assert!(CheckpointError::object("put", reset).is_transient());
+        let missing = object_store::Error::Generic { store: "S3", source: "status code: 404 Not Found: NoSuchBucket".into() };
+        assert!(!CheckpointError::object("list", missing).is_transient());
         let denied = object_store::Error::PermissionDenied { path: "x".into(), source: "403".into() };
         assert!(!CheckpointError::object("put", denied).is_transient());
     }

@@ -9,10 +9,13 @@ use std::sync::LazyLock;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::completions;
 use crate::format::OutputFormat;
 
 const EXAMPLES: &str = "\
 Examples:
+  millstream                       the interactive shell, on a terminal
+  millstream --data state          the same, and what it makes is there again
   millstream -c 'SELECT 1 + 1'
   millstream run pipeline.sql      ends when all inputs end, or at Ctrl-C
   millstream -f tables.sql -c 'SELECT * FROM bids LIMIT 10' --format ndjson
@@ -38,6 +41,10 @@ Environment:
   MILLSTREAM_LOG, RUST_LOG   error, warn (default), info, debug, trace, or
                              filters such as info,millstream=debug
   NO_COLOR                   as --no-color
+  MILLSTREAM_HISTORY         file of the shell's history
+  MILLSTREAM_RC              file the shell runs first, for ~/.millstreamrc
+  MILLSTREAM_PAGER           a program for results larger than the screen
+  VISUAL, EDITOR             the editor of \\e and Ctrl-O
 
 The SQL dialect is described under docs/ in the source tree; the statement
 SHOW ALL lists the settings.";
@@ -95,6 +102,10 @@ pub(crate) struct Options {
     /// No colour on a terminal
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
+
+    /// The interactive shell does not run ~/.millstreamrc
+    #[arg(long, global = true)]
+    pub(crate) no_rc: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -105,6 +116,14 @@ enum Command {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Print the script that makes a command shell complete this program's words
+    Completions {
+        /// For which one
+        #[arg(value_name = "SHELL")]
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
     /// Kill pipelines of this program again and again and check that no row is lost or doubled
     #[command(name = "selftest")]
     SelfTest(SelfTest),
@@ -165,6 +184,8 @@ pub(crate) struct Invocation {
     pub(crate) resumes: bool,
     /// Instead of running SQL.
     pub(crate) selftest: Option<SelfTest>,
+    /// Instead of running SQL: a text to print.
+    pub(crate) printed: Option<Vec<u8>>,
 }
 
 impl Args {
@@ -173,10 +194,20 @@ impl Args {
         let matches = Self::command().try_get_matches_from(words).map_err(with_script_hint)?;
         let args = Self::from_arg_matches(&matches)?;
         let mut selftest = None;
+        let mut printed = None;
         let resumes = matches!(args.command, Some(Command::Run { .. }));
         let inputs = match args.command {
             Some(Command::SelfTest(options)) => {
                 selftest = Some(options);
+                Vec::new()
+            }
+            Some(Command::Completions { shell }) => {
+                printed = Some(completions::completions(shell));
+                Vec::new()
+            }
+            Some(Command::Man) => {
+                let page = completions::man().map_err(|error| Self::command().error(ErrorKind::Io, error))?;
+                printed = Some(page);
                 Vec::new()
             }
             Some(Command::Run { .. }) if !args.commands.is_empty() || !args.files.is_empty() => {
@@ -189,17 +220,12 @@ impl Args {
         if inputs.iter().filter(|input| **input == Input::Stdin).count() > 1 {
             return Err(Self::command().error(ErrorKind::ArgumentConflict, "standard input can be read only once: '-' is given twice"));
         }
-        Ok(Invocation { inputs, options: args.options, selftest, resumes })
+        Ok(Invocation { inputs, options: args.options, selftest, printed, resumes })
     }
 
-    /// What a person sees who starts the program without arguments.
-    pub(crate) fn welcome() -> String {
-        "millstream: nothing to run. The interactive shell is still to come; until then:\n\n  \
-           millstream -c 'SELECT 1 + 1'        run SQL from the command line\n  \
-           millstream run script.sql           run a script\n  \
-           millstream < script.sql             the same from standard input\n  \
-           millstream --help                   everything else\n"
-            .to_owned()
+    /// The definition, for what is made from it.
+    pub(crate) fn definition() -> clap::Command {
+        Self::command()
     }
 }
 

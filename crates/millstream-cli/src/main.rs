@@ -1,9 +1,10 @@
-//! The `millstream` binary: runs SQL scripts and prints what they give.
+//! The `millstream` binary: an interactive shell, and a runner of SQL scripts.
 //!
 //! Read in this order: `args` (what may be asked for), `script` (reads the SQL), `run` (drives the engine), `format` (rows to
-//! text), `screen` and `status_line` (the terminal), `interrupt` (Ctrl-C), `log`; `selftest` stands by itself.
+//! text), `screen` and `status_line` (the terminal), `interrupt` (Ctrl-C), `log`; `shell` is the interactive shell; `selftest` stands by itself.
 
 mod args;
+mod completions;
 mod format;
 mod interrupt;
 mod log;
@@ -13,6 +14,7 @@ mod run;
 mod screen;
 mod script;
 mod selftest;
+mod shell;
 mod status_line;
 
 use std::io::{self, IsTerminal, Write};
@@ -21,6 +23,8 @@ use std::process::ExitCode;
 use args::{Args, Input, Invocation};
 use interrupt::Interrupts;
 use screen::{Messages, Screen};
+use script::Script;
+use tokio::runtime::Runtime;
 
 const EXIT_USAGE: u8 = 2;
 const EXIT_FAILED: u8 = 1;
@@ -37,11 +41,13 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE));
         }
     };
-    if invocation.inputs.is_empty() && invocation.selftest.is_none() {
-        if io::stdin().is_terminal() {
-            _ = io::stdout().write_all(Args::welcome().as_bytes());
-            return ExitCode::SUCCESS;
-        }
+    if let Some(text) = &invocation.printed {
+        // A closed pipe is no error.
+        _ = io::stdout().write_all(text);
+        return ExitCode::SUCCESS;
+    }
+    let has_no_input = invocation.inputs.is_empty() && invocation.selftest.is_none();
+    if has_no_input && !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
         invocation.inputs.push(Input::Stdin);
     }
     let messages = Messages::default();
@@ -59,18 +65,36 @@ fn start(invocation: &Invocation, mut screen: Screen, messages: &Messages) -> Ex
     };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("millstream").thread_stack_size(THREAD_STACK_BYTES).build();
-    let (runtime, interrupts) = match runtime.and_then(|runtime| Ok((runtime, Interrupts::listen()?))) {
-        Ok(started) => started,
+    let code = match runtime {
+        Ok(runtime) => {
+            let code = run_on(&runtime, invocation, &scripts, &mut screen);
+            // Work that is stuck in a blocking call must not keep the program from ending.
+            runtime.shutdown_background();
+            code
+        }
+        Err(error) => Err(error),
+    };
+    match code {
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             screen.error(&format!("cannot start: {error}"));
-            return ExitCode::from(EXIT_FAILED);
+            ExitCode::from(EXIT_FAILED)
         }
-    };
-    let code = match &invocation.selftest {
-        Some(selftest) => runtime.block_on(selftest::run(selftest, &mut screen)),
-        None => runtime.block_on(run::run(invocation, &scripts, &mut screen, interrupts)),
-    };
-    // Work that is stuck in a blocking call must not keep the program from ending.
-    runtime.shutdown_background();
-    ExitCode::from(code)
+    }
+}
+
+/// Does what was asked for.
+fn run_on(runtime: &Runtime, invocation: &Invocation, scripts: &[Script], screen: &mut Screen) -> io::Result<u8> {
+    let options = &invocation.options;
+    if let Some(selftest) = &invocation.selftest {
+        return Ok(runtime.block_on(selftest::run(selftest, screen)));
+    }
+    if scripts.is_empty() {
+        return Ok(shell::run(options, runtime, screen));
+    }
+    let has_commands = |script: &Script| script.sql.lines().any(|line| line.trim_start().starts_with('\\') || line.starts_with('.'));
+    if !invocation.resumes && scripts.iter().any(has_commands) {
+        return Ok(shell::run_scripts(options, scripts, runtime, screen));
+    }
+    Ok(runtime.block_on(run::run(invocation, scripts, screen, Interrupts::listen()?)))
 }

@@ -307,26 +307,11 @@ impl Runner<'_> {
             running.retain(|other| other.name != status.name);
             running.push(status);
         }
-        let running: Vec<Progress> = running.into_iter().filter(is_running).map(progress).collect();
+        let running: Vec<Progress> = running.into_iter().filter(is_running).map(|status| Progress::of(&status)).collect();
         self.screen.show_status(now, &running)
     }
 }
 
 fn is_running(status: &PipelineStatus) -> bool {
     matches!(status.state, PipelineState::Starting | PipelineState::Running)
-}
-
-fn progress(status: PipelineStatus) -> Progress {
-    Progress {
-        name: status.name,
-        rows_in: status.rows_in,
-        rows_out: status.rows_out,
-        rejected_rows: status.rejected_rows,
-        late_rows: status.late_rows,
-        open_windows: status.open_windows,
-        state_bytes: status.state_bytes,
-        watermark_ms: status.watermark_ms,
-        clock_ms: status.clock_ms,
-        idle_sources: status.idle_sources,
-    }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use terminal_size::{Width, terminal_size_of};
 
 use crate::format::{DIM, Look, PLAIN};
-use crate::status_line::{Progress, StatusLine};
+use crate::status_line::{Progress, SEPARATOR, StatusLine};
 
 const ROWS_BUFFER_BYTES: usize = 64 * 1024;
 const TERMINAL_WIDTH_DEFAULT: usize = 80;
@@ -48,6 +48,11 @@ impl Screen {
             true => Look { color: self.has_color, width: Some(width_of(terminal_size_of(stdout))) },
             false => Look::default(),
         }
+    }
+
+    /// Whether colours may be used.
+    pub(crate) fn has_color(&self) -> bool {
+        self.has_color
     }
 
     /// Where result rows go. They are seen at the next [`flush`](Self::flush), or earlier.
@@ -93,6 +98,11 @@ impl Screen {
 
     /// Draws the live line anew, on a terminal.
     pub(crate) fn show_status(&mut self, at: Duration, running: &[Progress]) -> io::Result<()> {
+        self.show_status_with(at, running, None)
+    }
+
+    /// The same with a word in front.
+    pub(crate) fn show_status_with(&mut self, at: Duration, running: &[Progress], word: Option<&str>) -> io::Result<()> {
         if !self.has_live_line {
             return Ok(());
         }
@@ -100,7 +110,12 @@ impl Screen {
         self.flush()?;
         // The last column stays free: some terminals wrap when it is filled.
         let width = width_of(terminal_size_of(io::stderr())) - 1;
-        let line = self.status_line.update(at, running, width);
+        let taken = word.map_or(0, |word| word.len() + SEPARATOR.len());
+        let line = self.status_line.update(at, running, width.saturating_sub(taken));
+        let line = match (word, line) {
+            (Some(word), Some(line)) => Some(format!("{word}{SEPARATOR}{line}")),
+            (word, line) => line.or(word.map(str::to_owned)),
+        };
         self.messages.show(line.map(|line| if self.has_color { format!("{DIM}{line}{PLAIN}") } else { line }));
         Ok(())
     }

@@ -9,13 +9,17 @@
 
 mod child;
 mod expected;
+mod pipelines;
+mod progress;
 mod scenario;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use millstream::CRASH_POINTS;
 
 use self::child::{Ending, run_until};
+use self::pipelines::PIPELINES;
+use self::progress::Progress;
 use self::scenario::Scenario;
 use crate::args::SelfTest;
 use crate::screen::Screen;
@@ -23,15 +27,26 @@ use crate::screen::Screen;
 /// Runs a child gets before its round is given up: with each one it must come nearer to its end.
 const RUNS_MAX: u32 = 400;
 
+/// Half of the instants are within this time of the start, the others within the next.
+const KILL_EARLY_MS: u64 = 400;
+const KILL_LATE_MS: u64 = 3_000;
+
 /// Kills until `kills` children have died; 0 if everything was exact.
 pub(crate) async fn run(options: &SelfTest, screen: &mut Screen) -> u8 {
     let mut random = Random(options.seed);
     tell(screen, &format!("selftest: {} kills, seed {}", options.kills, options.seed));
+    let expected = match expected_rows(options).await {
+        Ok(expected) => expected,
+        Err(message) => {
+            screen.error(&format!("selftest cannot start: {message}"));
+            return 1;
+        }
+    };
     let mut killed = 0;
     let mut round = 0;
     while killed < options.kills {
         round += 1;
-        match run_round(options, killed, &mut random).await {
+        match run_round(options, &expected, killed, &mut random).await {
             Ok(report) => {
                 killed += report.kills;
                 tell(screen, &format!("round {round}: {}", report.text));
@@ -57,37 +72,63 @@ struct Round {
     text: String,
 }
 
-async fn run_round(options: &SelfTest, killed: u32, random: &mut Random) -> Result<Round, String> {
+/// The same in every round: the events depend on nothing but their number.
+async fn expected_rows(options: &SelfTest) -> Result<Vec<Vec<String>>, String> {
+    let folder = new_folder()?;
+    expected::rows(&Scenario::write(folder.path(), options.events)?.tables).await
+}
+
+fn new_folder() -> Result<tempfile::TempDir, String> {
+    tempfile::Builder::new().prefix("millstream-selftest-").tempdir().map_err(|error| error.to_string())
+}
+
+async fn run_round(options: &SelfTest, expected: &[Vec<String>], killed: u32, random: &mut Random) -> Result<Round, String> {
     let kills_max = options.kills - killed;
-    let folder = tempfile::Builder::new().prefix("millstream-selftest-").tempdir().map_err(|error| error.to_string())?;
+    let folder = new_folder()?;
     let scenario = Scenario::write(folder.path(), options.events)?;
-    let expected = expected::rows(&scenario).await?;
-    let mut kills = 0;
+    let mut progress = Progress::default();
+    let (mut kills, mut further) = (0, 0);
     for _ in 0..RUNS_MAX {
-        let ending = if kills >= kills_max {
-            run_until(&scenario, None, None).await?
-        } else if let Some(point) = CRASH_POINTS.get((killed + kills) as usize) {
-            // First every place once, then chance.
-            run_until(&scenario, None, Some((*point).to_owned())).await?
-        } else if random.below(2) == 0 {
-            run_until(&scenario, Some(20 + random.below(400)), None).await?
-        } else {
-            let point = CRASH_POINTS[random.below(CRASH_POINTS.len() as u64) as usize];
-            run_until(&scenario, None, Some(format!("{point}:{}", 1 + random.below(3)))).await?
-        };
-        match ending {
+        let death = (kills < kills_max).then(|| Death::choose(killed + kills, random));
+        match run_until(&scenario, death).await? {
             Ending::Killed => kills += 1,
             Ending::Finished => {
-                let rows = compare(&scenario, &expected).inspect_err(|_| keep(folder.path()))?;
-                return Ok(Round { kills, text: format!("{kills} kills, {rows} rows exact") });
+                let rows = compare(&scenario, expected).inspect_err(|_| keep(folder.path()))?;
+                return Ok(Round { kills, text: format!("{kills} kills, readers saw more after {further} of them, {rows} rows exact") });
             }
             Ending::Failed(message) => {
                 keep(folder.path());
                 return Err(format!("after {kills} kills the pipelines failed: {message}"));
             }
         }
+        let now = Progress::of(&scenario).and_then(|now| now.after(&progress)).inspect_err(|_| keep(folder.path()))?;
+        further += u32::from(now.is_further_than(&progress));
+        progress = now;
     }
     Err(format!("no end after {RUNS_MAX} runs: restarts make no progress"))
+}
+
+/// How a child is to die.
+enum Death {
+    /// By SIGKILL, so many milliseconds after its start.
+    After(u64),
+    /// By itself, at a step of the commit protocol: `after-manifest:2`, when it comes there the second time.
+    At(String),
+}
+
+impl Death {
+    /// First every step once; then steps and instants by chance, most instants early, so that starting is interrupted too.
+    fn choose(kill: u32, random: &mut Random) -> Self {
+        if let Some(point) = CRASH_POINTS.get(kill as usize) {
+            return Self::At((*point).to_owned());
+        }
+        if random.below(3) < 2 {
+            let span = if random.below(2) == 0 { KILL_EARLY_MS } else { KILL_LATE_MS };
+            return Self::After(20 + random.below(span));
+        }
+        let point = CRASH_POINTS[random.below(CRASH_POINTS.len() as u64) as usize];
+        Self::At(format!("{point}:{}", 1 + random.below(20)))
+    }
 }
 
 /// What is needed to look into a failure stays.
@@ -97,11 +138,11 @@ fn keep(folder: &Path) {
     let _ = std::fs::rename(folder, &kept);
 }
 
-fn compare(scenario: &Scenario, expected: &[(PathBuf, Vec<String>)]) -> Result<usize, String> {
+fn compare(scenario: &Scenario, expected: &[Vec<String>]) -> Result<usize, String> {
     let mut total = 0;
-    for (folder, rows) in expected {
-        let found = scenario.published_rows(folder)?;
-        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    for (pipeline, rows) in PIPELINES.iter().zip(expected) {
+        let found = scenario.published_rows(pipeline)?;
+        let name = pipeline.sink;
         let (lost, extra) = difference(rows, &found);
         if !lost.is_empty() || !extra.is_empty() {
             let example = |rows: &[String]| rows.first().map(|row| format!(", the first: {row}")).unwrap_or_default();

@@ -13,7 +13,7 @@ use crate::quantity;
 /// Rates are taken over this stretch of time.
 const RATE_OVER: Duration = Duration::from_secs(2);
 const LAG_SHOWN_BELOW: Duration = Duration::from_secs(30 * 86_400);
-const SEPARATOR: &str = " | ";
+pub(crate) const SEPARATOR: &str = " | ";
 
 /// The totals of one query or pipeline.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,6 +30,26 @@ pub(crate) struct Progress {
     /// The engine's clock, milliseconds since 1970.
     pub(crate) clock_ms: i64,
     pub(crate) idle_sources: Vec<String>,
+    /// When the last checkpoint was made, milliseconds since 1970.
+    pub(crate) checkpoint_ms: Option<i64>,
+}
+
+impl Progress {
+    pub(crate) fn of(status: &millstream::PipelineStatus) -> Self {
+        Self {
+            name: status.name.clone(),
+            rows_in: status.rows_in,
+            rows_out: status.rows_out,
+            rejected_rows: status.rejected_rows,
+            late_rows: status.late_rows,
+            open_windows: status.open_windows,
+            state_bytes: status.state_bytes,
+            watermark_ms: status.watermark_ms,
+            clock_ms: status.clock_ms,
+            idle_sources: status.idle_sources.clone(),
+            checkpoint_ms: status.last_checkpoint.as_ref().map(|checkpoint| checkpoint.created_ms),
+        }
+    }
 }
 
 /// Remembers the totals of the last seconds and writes the line.
@@ -85,6 +105,7 @@ fn total(running: &[Progress]) -> Option<Progress> {
         // The one furthest behind is the one to look at.
         total.watermark_ms = [total.watermark_ms, other.watermark_ms].into_iter().flatten().min();
         total.clock_ms = total.clock_ms.max(other.clock_ms);
+        total.checkpoint_ms = total.checkpoint_ms.min(other.checkpoint_ms).or(total.checkpoint_ms).or(other.checkpoint_ms);
         total.idle_sources.extend(other.idle_sources.iter().filter(|name| !first.idle_sources.contains(name)).cloned());
     }
     if !others.is_empty() {
@@ -118,6 +139,11 @@ fn segments(total: &Progress, rates: Option<(f64, f64)>) -> Vec<String> {
     }
     if total.state_bytes > 0 {
         segments.push(format!("state {}", quantity::bytes(total.state_bytes)));
+    }
+    if let Some(made) = total.checkpoint_ms
+        && let Ok(age) = u64::try_from(total.clock_ms.saturating_sub(made))
+    {
+        segments.push(format!("checkpoint {} ago", quantity::duration(Duration::from_millis(age))));
     }
     segments
 }
@@ -172,6 +198,7 @@ mod tests {
             watermark_ms: Some(1_704_067_210_000),
             clock_ms: 1_704_067_213_200,
             idle_sources: vec!["bids".to_owned()],
+            checkpoint_ms: Some(1_704_067_210_000),
         }
     }
 
@@ -186,7 +213,7 @@ mod tests {
         assert_eq!(
             line(&[progress()], 200),
             "q1: 1.2 M/s in, 340/s out | watermark 2024-01-01 00:00:10 (3.2 s behind) | 1 rejected | 3 late | idle: bids | \
-             12 open windows | state 12.3 MiB"
+             12 open windows | state 12.3 MiB | checkpoint 3.2 s ago"
         );
     }
 

@@ -115,6 +115,7 @@ examples! {
     cascade: "11_cascade",
     learned_anomalies: "13_learned_anomalies",
     online_classifier: "14_online_classifier",
+    fraud_score: "fraud_score",
 }
 
 const SPECIAL: &[&str] = &["09_late_data", "10_word_count_socket", "12_file_sink"];

@@ -51,6 +51,54 @@ fn run_with_crashes(crashes: &[&str]) -> (String, u32) {
     (seen(folder.path()), died)
 }
 
+/// A process dies between a checkpoint and its publication, and the disk damages that checkpoint: nobody has seen its rows, so the one
+/// before goes on by itself.
+#[test]
+fn a_damaged_checkpoint_whose_rows_nobody_saw_is_passed_over() {
+    let script = "CREATE TABLE bids (WATERMARK FOR date_time)
+        WITH ('connector' = 'nexmark', 'table' = 'bid', 'events' = '10000', 'rate' = '20000', 'event_rate' = '1000');
+        CREATE TABLE per_bidder (bidder BIGINT, n BIGINT);
+        CREATE SINK counting INTO per_bidder AS
+        SELECT bidder, count(*) FROM TUMBLE(bids, date_time, INTERVAL '1 second') GROUP BY window_start, bidder;";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("script.sql");
+    std::fs::write(&file, script).unwrap();
+    let words = ["run", file.to_str().unwrap()];
+    assert!(!millstream(folder.path(), &words, Some("after-manifest:3")).status.success());
+    let state = folder.path().join("data/pipelines/3/state/aggregate_1");
+    let newest = std::fs::read_dir(&state).unwrap().map(|entry| entry.unwrap()).max_by_key(|entry| {
+        let name = entry.file_name().into_string().unwrap();
+        name.split('-').nth(1).unwrap().parse::<u64>().unwrap()
+    });
+    std::fs::write(newest.unwrap().path(), b"rust").unwrap();
+    let output = millstream(folder.path(), &words, None);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    assert!(told.contains("nobody has seen its rows"), "{told}");
+    let output = millstream(folder.path(), &["-c", "SELECT sum(n) FROM per_bidder"], None);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("\n9200\n"), "{output:?}");
+}
+
+/// Rows that wait for their checkpoint are printed by whoever comes after a crash, and those that never got one are made again.
+#[test]
+fn lines_that_wait_for_their_checkpoint_are_neither_lost_nor_early() {
+    let script = "CREATE TABLE bids WITH ('connector' = 'nexmark', 'table' = 'bid', 'events' = '4000', 'rate' = '3000');
+        CREATE SINK lines WITH ('connector' = 'stdout', 'format' = 'csv', 'csv.header' = 'false', 'delivery' = 'after_checkpoint')
+        AS SELECT auction, bidder, price, date_time FROM bids;";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("script.sql");
+    std::fs::write(&file, script).unwrap();
+    let mut printed = String::new();
+    for crash in [Some("after-manifest:2"), Some("after-state:2"), None] {
+        let output = millstream(folder.path(), &["run", file.to_str().unwrap()], crash);
+        assert_eq!(output.status.success(), crash.is_none(), "{}", String::from_utf8_lossy(&output.stderr));
+        printed.push_str(&String::from_utf8(output.stdout).unwrap());
+    }
+    let rows: Vec<&str> = printed.lines().filter(|line| line.split(',').count() == 4).collect();
+    let distinct: std::collections::BTreeSet<&str> = rows.iter().copied().collect();
+    assert_eq!((rows.len(), distinct.len()), (3680, 3680));
+}
+
 #[test]
 fn a_crash_at_any_step_loses_and_doubles_nothing() {
     let (expected, died) = run_with_crashes(&[]);

@@ -81,6 +81,13 @@ pub trait Sink: fmt::Debug + Send {
     /// Makes sealed rows visible. Idempotent, and safe on an instance that did not seal them (recovery).
     async fn publish(&mut self, sealed: &Sealed) -> Result<()>;
 
+    /// Whether the rows of `checkpoint` are visible, asked when what was sealed for it cannot be read any more. `None`: the sink cannot
+    /// tell.
+    async fn is_published(&mut self, checkpoint: u64) -> Result<Option<bool>> {
+        let _ = checkpoint;
+        Ok(None)
+    }
+
     /// Throws away what was written since the last seal (the epoch failed, the pipeline restarts).
     async fn discard(&mut self) -> Result<()>;
 }

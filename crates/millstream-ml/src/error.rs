@@ -42,8 +42,14 @@ impl ModelError {
         Self::new(ModelErrorKind::TooLarge, message)
     }
 
-    pub(crate) fn input(message: impl Into<String>) -> Self {
+    /// The rows do not fit the model.
+    pub fn input(message: impl Into<String>) -> Self {
         Self::new(ModelErrorKind::Input, message)
+    }
+
+    /// The prediction is not wanted any more.
+    pub fn interrupted(message: impl Into<String>) -> Self {
+        Self::new(ModelErrorKind::Interrupted, message)
     }
 
     /// Who must act.

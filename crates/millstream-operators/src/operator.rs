@@ -8,6 +8,8 @@ use datafusion::common::Result;
 use millstream_time::Watermark;
 use serde::{Deserialize, Serialize};
 
+use crate::layered_state::LayeredState;
+
 /// Names an operator's state: stable over restarts and plan changes elsewhere in the query (kind + ordinal in the SQL).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OperatorId(pub String);
@@ -47,6 +49,8 @@ pub struct OperatorMetrics {
     pub entries: u64,
     /// Bytes of state in memory, about.
     pub state_bytes: u64,
+    /// Bytes that state takes in memory, about, and does not, because it is only in the store.
+    pub stored_bytes: u64,
 }
 
 /// What the rows of a state mean.
@@ -69,6 +73,17 @@ pub struct StateLayer {
     pub panes: Option<Vec<i64>>,
     /// The rows; empty in a snapshot `since` a later one, because whoever asks so has them.
     pub rows: Vec<RecordBatch>,
+    /// In a snapshot to be restored: there are no rows here, they stay in the store until they are needed.
+    pub stored: Option<StoredRows>,
+}
+
+/// Rows of a layer that are only in the store, about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoredRows {
+    /// How many.
+    pub rows: u64,
+    /// Bytes that they take in memory.
+    pub bytes: u64,
 }
 
 /// Everything an operator must give back to continue exactly where it was; independent of how many partitions held it.
@@ -142,10 +157,9 @@ pub trait StatefulOperator: fmt::Debug + Send + Sync {
         false
     }
 
-    /// Merges some sealed layers, where there are many; true if more is to be done. Unlike all others it may run beside them, on
-    /// a thread of its own.
-    fn compact(&self) -> Result<bool> {
-        Ok(false)
+    /// Its sealed layers, if that is what its state consists of: they can be merged, and leave memory.
+    fn layers(&self) -> Option<&dyn LayeredState> {
+        None
     }
 
     /// Columns of its state, in every layer.

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Tables of several partitions and sealed layers of a pane are the same thing at release time: partial aggregates to merge
-//! (late merge). HOP hands complete panes to a [`PaneTree`], which answers windows.
+//! (late merge). Layers may be out of memory until then (see [`layered_state`](crate::layered_state)). HOP hands complete panes to a [`PaneTree`], which answers windows.
 //!
 //! Each partition is updated by one task at a time; `advance` and snapshots run alone.
 
@@ -28,9 +28,11 @@ use millstream_time::{Watermark, Window, WindowSpec};
 use parking_lot::Mutex;
 
 use crate::event_time::{time_millis, time_span};
+use crate::layered_state::LayeredState;
 use crate::operator::{OperatorMetrics, OperatorSnapshot, Released, StatefulOperator};
 pub(crate) use crate::pane_aggregate::rows::PaneSplit;
 use crate::pane_aggregate::rows::evaluate;
+pub(crate) use crate::pane_aggregate::state::Layer;
 use crate::pane_aggregate::state::Layers;
 use crate::pane_table::{PaneAggregateExpr, PaneTable, TableLayout};
 use crate::pane_tree::{PaneTree, WindowValues};
@@ -116,6 +118,8 @@ struct Shared {
     watermark: Watermark,
     /// To be merged with the partitions' tables.
     layers: Layers,
+    /// What came back from the store, by pane start; only between `recall` and `advance`.
+    returned: BTreeMap<i64, PaneTable>,
     /// HOP: panes that are complete.
     tree: Option<PaneTree>,
     windows_released: u64,
@@ -139,6 +143,7 @@ impl PaneAggregate {
         let shared = Shared {
             watermark: Watermark::MIN,
             layers: Layers::default(),
+            returned: BTreeMap::new(),
             tree,
             windows_released: 0,
             disjoint_partitions: false,
@@ -227,11 +232,13 @@ impl PaneAggregate {
     /// All partial aggregates of a pane, as one table or, where partitions are disjoint, as several.
     fn take_pane(&self, shared: &mut Shared, start: i64) -> Result<Vec<PaneTable>> {
         let mut tables: Vec<PaneTable> = self.partitions.iter().filter_map(|partition| partition.lock().panes.remove(&start)).collect();
-        let layers = shared.layers.take(start);
+        let layers = shared.layers.take(start)?;
         shared.groups_released += tables.iter().map(|table| table.len() as u64).sum::<u64>();
-        if layers.is_empty() && (tables.len() <= 1 || shared.disjoint_partitions) {
+        let returned = shared.returned.remove(&start);
+        if returned.is_none() && layers.is_empty() && (tables.len() <= 1 || shared.disjoint_partitions) {
             return Ok(tables);
         }
+        tables.extend(returned);
         tables.sort_by_key(PaneTable::len);
         let mut base = match tables.pop() {
             Some(largest) => largest,
@@ -248,7 +255,7 @@ impl PaneAggregate {
 
     /// Starts of all panes held outside the tree.
     fn pane_starts(&self, shared: &Shared) -> std::collections::BTreeSet<i64> {
-        let mut starts: std::collections::BTreeSet<i64> = shared.layers.starts().collect();
+        let mut starts: std::collections::BTreeSet<i64> = shared.layers.starts().chain(shared.returned.keys().copied()).collect();
         for partition in &self.partitions {
             starts.extend(partition.lock().panes.keys());
         }
@@ -440,8 +447,8 @@ impl StatefulOperator for PaneAggregate {
         self.snapshot_schema()
     }
 
-    fn compact(&self) -> Result<bool> {
-        self.merge_layers()
+    fn layers(&self) -> Option<&dyn LayeredState> {
+        Some(self)
     }
 
     fn restore(&self, snapshot: &OperatorSnapshot) -> Result<()> {

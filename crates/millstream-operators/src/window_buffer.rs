@@ -187,7 +187,8 @@ impl StatefulOperator for WindowBuffer {
         let mut state = self.state.lock();
         let mut layers: BTreeMap<u64, StateLayer> = BTreeMap::new();
         for piece in state.panes.values().flatten() {
-            let layer = layers.entry(piece.seal).or_insert_with(|| StateLayer { seal: piece.seal, panes: None, rows: Vec::new() });
+            let layer =
+                layers.entry(piece.seal).or_insert_with(|| StateLayer { seal: piece.seal, panes: None, rows: Vec::new(), stored: None });
             if piece.seal >= since {
                 layer.rows.push(piece.rows.clone());
             }

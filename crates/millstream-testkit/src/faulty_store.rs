@@ -1,8 +1,9 @@
-//! An object store that fails by a seed: before an effect, after it (the answer is lost), and in a lasting way once it is cut off.
+//! An object store that fails by a seed: before an effect, after it (the answer is lost), and whenever it is to create something while
+//! there is no room.
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -40,6 +41,31 @@ pub struct FaultyStore {
     dice: Arc<Dice>,
     /// Of 1000 calls so many fail.
     faults_per_mille: u64,
+    room: Arc<Room>,
+}
+
+/// Whether a store takes anything new.
+#[derive(Debug, Default)]
+pub struct Room {
+    full: AtomicBool,
+    refused: AtomicU64,
+}
+
+impl Room {
+    /// From here on nothing is created.
+    pub fn fill(&self) {
+        self.full.store(true, Ordering::Relaxed);
+    }
+
+    /// There is room again.
+    pub fn make(&self) {
+        self.full.store(false, Ordering::Relaxed);
+    }
+
+    /// How often there was none.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
 }
 
 enum Fault {
@@ -51,7 +77,12 @@ enum Fault {
 impl FaultyStore {
     /// Of 1000 calls `faults_per_mille` fail, half of them after their effect.
     pub fn new(store: Arc<InMemory>, dice: Arc<Dice>, faults_per_mille: u64) -> Self {
-        Self { store, dice, faults_per_mille }
+        Self { store, dice, faults_per_mille, room: Arc::default() }
+    }
+
+    /// Takes its room away and gives it back; clones of the store share it.
+    pub fn room(&self) -> Arc<Room> {
+        Arc::clone(&self.room)
     }
 
     async fn fault(&self) -> Fault {
@@ -87,6 +118,10 @@ impl fmt::Display for FaultyStore {
 #[async_trait]
 impl ObjectStore for FaultyStore {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        if self.room.full.load(Ordering::Relaxed) {
+            self.room.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(Error::Generic { store: "faulty", source: "507 no room is left".into() });
+        }
         self.faulty(self.store.put_opts(location, payload, options)).await
     }
 

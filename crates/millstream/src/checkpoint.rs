@@ -7,6 +7,7 @@ mod fingerprint;
 mod functions;
 mod store;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use millstream_connectors::Sealed;
@@ -31,6 +32,8 @@ pub(crate) enum Reason {
     Command,
     /// The pipeline was asked to stop.
     Stop,
+    /// State must be stored before it can leave memory.
+    Memory,
     /// Its inputs have ended: there is nothing to go on with.
     Finished,
 }
@@ -42,6 +45,7 @@ impl Reason {
             Self::Rows => "rows",
             Self::Command => "command",
             Self::Stop => "stop",
+            Self::Memory => "memory",
             Self::Finished => "finished",
         }
     }
@@ -61,6 +65,8 @@ pub(crate) struct CheckpointDraft {
     pub(crate) rows_in: u64,
     /// How long the crank stood still for it.
     pub(crate) stall: Duration,
+    /// Versions and hashes of the models in use, by name.
+    pub(crate) models: BTreeMap<String, serde_json::Value>,
 }
 
 /// A checkpoint that exists.
@@ -87,7 +93,7 @@ pub struct CheckpointFigures {
     pub bytes_total: u64,
     /// Rows of state.
     pub rows: u64,
-    /// Why it was taken: `interval`, `rows`, `command`, `stop`, `finished`, …
+    /// Why it was taken: `interval`, `rows`, `command`, `stop`, `memory`, `finished`, …
     pub reason: String,
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
+use datafusion::catalog::DynamicFileCatalog;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -12,6 +13,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use millstream_sql::logical::relation::WindowRelationPlanner;
 use millstream_sql::logical::window_rule::WindowAggregateRule;
 
+use crate::file_table::FileTables;
 use crate::learning::{LearnRelationPlanner, Learners};
 use crate::metric_functions::metric_functions;
 
@@ -35,13 +37,18 @@ pub(crate) fn new_context(parallelism: usize, memory_limit: Option<u64>, learner
     if let Some(limit) = memory_limit {
         runtime = runtime.with_memory_limit(usize::try_from(limit).unwrap_or(usize::MAX), 1.0);
     }
+    let runtime = runtime.build_arc()?;
+    let config = session_config(parallelism);
     let state = SessionStateBuilder::new()
-        .with_runtime_env(runtime.build_arc()?)
-        .with_config(session_config(parallelism))
+        .with_runtime_env(Arc::clone(&runtime))
+        .with_config(config.clone())
         .with_default_features()
         .with_analyzer_rule(Arc::new(WindowAggregateRule))
         .with_relation_planners(vec![Arc::new(WindowRelationPlanner), Arc::new(LearnRelationPlanner::new(Arc::clone(learners)))])
         .build();
+    let tables = Arc::clone(state.catalog_list());
+    let with_files = DynamicFileCatalog::new(tables, Arc::new(FileTables::new(config, runtime)));
+    let state = SessionStateBuilder::new_from_existing(state).with_catalog_list(Arc::new(with_files)).build();
     let context = SessionContext::new_with_state(state);
     for function in metric_functions() {
         context.register_udaf(function);

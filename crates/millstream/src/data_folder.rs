@@ -3,6 +3,7 @@
 //! ```text
 //! catalog/…          definitions in the order they were made, as SQL, by id (a chain of entries: whoever wrote last owns the folder)
 //! pipelines/<id>/…   checkpoints of one pipeline (see checkpoint.rs)
+//! models/<hash>.onnx files of models, by the SHA-256 of their bytes
 //! tables/<id>/…      rows of a stored table or a materialized view (see stored_table.rs)
 //! ```
 //!
@@ -12,10 +13,12 @@ use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use millstream_checkpoint::CheckpointError;
 use millstream_checkpoint::chain::{Chain, ChainOwner, Generation, Head, Nonce, TakeOver};
 use millstream_checkpoint::folder::Folder;
 use millstream_checkpoint::retry::Backoff;
+use millstream_ml::model::ContentHash;
 use millstream_time::Clock;
 use object_store::ObjectStore;
 use parking_lot::RwLock;
@@ -23,6 +26,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::PipelineStore;
 use crate::error::{Error, Result};
+use crate::model::StoredModel;
+use crate::settings::Settings;
 
 /// Older entries of the catalog's chain that are kept for a person to look at.
 const CATALOG_ENTRIES_KEPT: u64 = 5;
@@ -39,6 +44,7 @@ pub(crate) enum ObjectKind {
     Pipeline,
     /// A model that learns, without a pipeline of its own.
     Learner,
+    Model,
 }
 
 impl ObjectKind {
@@ -56,6 +62,7 @@ impl fmt::Display for ObjectKind {
             Self::MaterializedView => "materialized view",
             Self::Pipeline => "pipeline",
             Self::Learner => "model",
+            Self::Model => "model",
         })
     }
 }
@@ -73,6 +80,9 @@ pub(crate) struct StoredObject {
     /// A pipeline that does not come back by itself.
     #[serde(default)]
     pub(crate) paused: bool,
+    /// The versions of a model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) model: Option<StoredModel>,
 }
 
 /// Where a data folder is.
@@ -112,6 +122,7 @@ impl DataFolder {
                 Ok(None) => tracing::info!(%folder, "another process claims the data folder at the same time"),
                 Err(error) if error.is_transient() => match Backoff::default().delay(failures, failures.into()) {
                     Some(pause) => {
+                        tracing::warn!(%folder, %error, attempt = failures, "the data folder fails; it is tried again");
                         failures += 1;
                         clock.sleep(pause).await;
                     }
@@ -182,6 +193,39 @@ impl DataFolder {
         Ok(())
     }
 
+    /// Stores a model, or its versions where it is known: it keeps its place before the pipelines that call it.
+    pub(crate) async fn put_model(&self, name: &str, sql: &str, settings: serde_json::Value, model: StoredModel) -> Result<()> {
+        self.change(|catalog| {
+            let is_it = |object: &StoredObject| object.kind == ObjectKind::Model && object.name == name;
+            let mut next = catalog.clone();
+            if !next.objects.iter().any(is_it) {
+                next = next.with(ObjectKind::Model, name, sql, settings).0;
+            }
+            for object in next.objects.iter_mut().filter(|object| is_it(object)) {
+                (object.sql, object.model) = (sql.to_owned(), Some(model.clone()));
+            }
+            (next, ())
+        })
+        .await
+    }
+
+    /// Keeps the file of a model under its hash.
+    pub(crate) async fn keep_model_file(&self, hash: &ContentHash, bytes: Bytes) -> Result<()> {
+        // Whatever is there has the same bytes: the name is their hash.
+        self.folder.sub("models")?.create(&format!("{hash}.onnx"), bytes).await?;
+        Ok(())
+    }
+
+    /// The file of a model, if it is still what it was.
+    pub(crate) async fn model_file(&self, hash: &str) -> Result<Bytes> {
+        let bytes = self.folder.sub("models")?.read(&format!("{hash}.onnx")).await?;
+        if ContentHash::of(&bytes).to_string() != hash {
+            let message = format!("the file models/{hash}.onnx of the data folder is damaged (hint: put the original file there)");
+            return Err(Error::user("XX001", message));
+        }
+        Ok(bytes)
+    }
+
     /// Says whether a pipeline comes back by itself.
     pub(crate) async fn pause(&self, name: &str, paused: bool) -> Result<()> {
         self.change(|catalog| {
@@ -194,8 +238,8 @@ impl DataFolder {
     }
 
     /// The checkpoints of the pipeline with this id.
-    pub(crate) fn pipeline(&self, id: u64, name: &str, sql: &str, keep: usize) -> Result<PipelineStore> {
-        PipelineStore::new(self.folder.sub(&format!("pipelines/{id}"))?, id, name, sql, keep, Arc::clone(&self.clock))
+    pub(crate) fn pipeline(&self, id: u64, name: &str, sql: &str, settings: &Settings) -> Result<PipelineStore> {
+        PipelineStore::new(self.folder.sub(&format!("pipelines/{id}"))?, id, name, sql, settings, Arc::clone(&self.clock))
     }
 
     /// The rows of the table with this id.
@@ -211,7 +255,10 @@ impl DataFolder {
             match stored {
                 Ok(_) => break,
                 Err(error) if error.is_transient() => match Backoff::default().delay(attempt, next.next_id) {
-                    Some(pause) => self.clock.sleep(pause).await,
+                    Some(pause) => {
+                        tracing::warn!(folder = %self.folder, %error, attempt, "the data folder fails; it is tried again");
+                        self.clock.sleep(pause).await;
+                    }
                     None => return Err(error.into()),
                 },
                 Err(error) => return Err(error.into()),
@@ -249,7 +296,7 @@ impl StoredCatalog {
         let mut next = self.without(kind, name);
         next.next_id += 1;
         let id = next.next_id;
-        next.objects.push(StoredObject { id, kind, name: name.to_owned(), sql: sql.to_owned(), settings, paused: false });
+        next.objects.push(StoredObject { id, kind, name: name.to_owned(), sql: sql.to_owned(), settings, paused: false, model: None });
         (next, id)
     }
 

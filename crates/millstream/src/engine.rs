@@ -19,6 +19,7 @@ use crate::data_folder::{DataFolder, Place};
 use crate::error::{Error, Result};
 use crate::learning::{Learners, ModelState};
 use crate::memory::MemoryBudget;
+use crate::model::Models;
 use crate::pipeline::{PipelineHandle, PipelineStatus};
 use crate::session::{Session, replay_all};
 use crate::settings::Settings;
@@ -45,6 +46,7 @@ pub(crate) struct EngineInner {
     pub(crate) data: Option<DataFolder>,
     pub(crate) memory: Arc<MemoryBudget>,
     pub(crate) learners: Arc<Learners>,
+    pub(crate) models: Models,
 }
 
 /// Pipelines by name, and the next free number.
@@ -203,6 +205,7 @@ impl EngineBuilder {
             data,
             memory: MemoryBudget::new(self.memory_limit),
             learners: Arc::clone(&learners),
+            models: Models::default(),
         };
         let engine = Engine { inner: Arc::new(inner) };
         for function in [CheckpointFunction::State, CheckpointFunction::Positions] {
@@ -253,6 +256,11 @@ impl Engine {
         self.inner.context.register_table(bare(name), table).map_err(|error| Error::running(&error))?;
         catalog.insert(name.to_owned(), Object::Table);
         Ok(())
+    }
+
+    /// What `WITH ('connector' = …)` may name, with the options of each.
+    pub fn connectors(&self) -> Vec<Arc<dyn Connector>> {
+        self.inner.connectors.connectors().cloned().collect()
     }
 
     /// Figures of all pipelines, running and recently ended.

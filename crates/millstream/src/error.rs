@@ -1,6 +1,7 @@
 //! The error of the public API.
 
 use std::fmt;
+use std::io::ErrorKind as IoErrorKind;
 
 use datafusion::error::DataFusionError;
 use millstream_checkpoint::error::CheckpointError;
@@ -17,6 +18,9 @@ const FENCED: &str = "57P01";
 
 /// SQLSTATE of a query that needs more memory than it may have.
 const OUT_OF_MEMORY: &str = "53200";
+
+/// SQLSTATE of a disk that takes no more.
+const DISK_FULL: &str = "53100";
 
 /// Who must act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +73,11 @@ impl Error {
     /// True if trying again from the last checkpoint cannot help.
     pub(crate) fn is_final(&self) -> bool {
         self.is_fenced() || self.sqlstate == OUT_OF_MEMORY
+    }
+
+    /// True if it lasts until somebody has made room: not a reason to give up.
+    pub(crate) fn is_full_disk(&self) -> bool {
+        self.sqlstate == DISK_FULL
     }
 
     /// An error with the outside as its reason.
@@ -153,6 +162,9 @@ impl From<ConnectorError> for Error {
         let (kind, sqlstate) = match &error {
             ConnectorError::Config(_) => (ErrorKind::User, "22023"),
             ConnectorError::Data(_) => (ErrorKind::Data, "22000"),
+            ConnectorError::Io { source, .. } if matches!(source.kind(), IoErrorKind::StorageFull | IoErrorKind::QuotaExceeded) => {
+                (ErrorKind::Outside, DISK_FULL)
+            }
             _ => (ErrorKind::Outside, "58030"),
         };
         Self { kind, sqlstate, message: error.to_string() }
@@ -182,5 +194,17 @@ impl From<InputError> for Error {
             _ => (ErrorKind::Internal, "XX000"),
         };
         Self { kind, sqlstate, message: error.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_other_failures_of_it() {
+        for (kind, full) in [(IoErrorKind::StorageFull, true), (IoErrorKind::QuotaExceeded, true), (IoErrorKind::PermissionDenied, false)] {
+            assert_eq!(Error::from(ConnectorError::io("cannot write 'x'", kind.into())).is_full_disk(), full, "{kind}");
+        }
     }
 }

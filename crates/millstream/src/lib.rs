@@ -21,6 +21,7 @@
 //! How to read the code: `engine` and `session` (the API), `catalog` (what exists), `planning` (SQL to pipeline), `input` (lanes
 //! in, epochs out), `pipeline` (the crank), `stored_table` (rows that are kept).
 
+mod blocking;
 mod catalog;
 mod checkpoint;
 mod context;
@@ -28,10 +29,12 @@ mod crash_point;
 mod data_folder;
 mod engine;
 mod error;
+mod file_table;
 pub mod input;
 mod learning;
 mod memory;
 mod metric_functions;
+mod model;
 mod pipeline;
 mod planning;
 mod query;
@@ -45,7 +48,7 @@ pub use engine::{Engine, EngineBuilder};
 pub use error::{Error, ErrorKind, Result};
 pub use metric_functions::metric_functions;
 pub use millstream_connectors as connectors;
-pub use millstream_sql::parse::ParsedStatement;
+pub use millstream_sql::parse::{ParsedStatement, StatementPart, TextKind, TextPart, scan, statement_parts};
 pub use millstream_time::{Clock, SystemClock};
 pub use pipeline::{PipelineHandle, PipelineState, PipelineStatus};
 pub use query::{Outcome, Query};

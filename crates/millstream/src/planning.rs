@@ -19,6 +19,7 @@ use crate::catalog::{ExpressionPlanner, Object, Stream};
 use crate::context::{EpochClock, clock_functions};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::model::{PinnedModels, calls_model, generic_functions, rewrite_ml_predict};
 use crate::settings::{ExecutionMode, Settings};
 
 /// A planned query.
@@ -36,6 +37,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) sql: &'a str,
     pub(crate) state: SessionState,
     pub(crate) epoch_clock: EpochClock,
+    /// The versions of models that the plan uses.
+    pub(crate) models: PinnedModels,
 }
 
 impl<'a> Planner<'a> {
@@ -44,12 +47,13 @@ impl<'a> Planner<'a> {
         epoch_clock.set(engine.inner.clock.now());
         let mut state = engine.inner.context.state();
         state.config_mut().options_mut().execution.target_partitions = settings.parallelism;
-        for function in clock_functions(&epoch_clock) {
+        let models = PinnedModels::of(&engine.inner.models);
+        for function in clock_functions(&epoch_clock).into_iter().chain(generic_functions(&models, &engine.inner.clock)) {
             use datafusion::execution::FunctionRegistry;
             // Replacing a function of the same name cannot fail.
             let _ = state.register_udf(Arc::new(function));
         }
-        Self { engine, settings, sql, state, epoch_clock }
+        Self { engine, settings, sql, state, epoch_clock, models }
     }
 
     /// Puts DataFusion's errors into the words of SQL.
@@ -63,6 +67,7 @@ impl<'a> Planner<'a> {
     /// The logical plan of a query, before analysis.
     pub(crate) fn logical(&self, query: &ast::Query) -> Result<LogicalPlan> {
         let mut query = Box::new(query.clone());
+        rewrite_ml_predict(&mut query, &self.models).map_err(|error| Error::from(error.with_source(self.sql)))?;
         rewrite_windows(&mut query).map_err(|error| Error::from(error.with_source(self.sql)))?;
         let statement = DFStatement::Statement(Box::new(ast::Statement::Query(query)));
         // Table look-ups are all that is asynchronous in it, and ours are ready at once.
@@ -75,7 +80,8 @@ impl<'a> Planner<'a> {
     }
 
     fn plan_recursively(&self, logical: &LogicalPlan) -> Result<Planned> {
-        let optimized = self.state.optimize(logical).map_err(|error| self.error(&error))?;
+        let bound = self.models.bind(logical.clone()).map_err(|error| self.error(&error))?;
+        let optimized = self.state.optimize(&bound).and_then(|plan| self.models.bind(plan)).map_err(|error| self.error(&error))?;
         if self.settings.execution_mode == ExecutionMode::Batch {
             self.refuse_endless(&label(&optimized).map_err(|error| self.error(&error))?)?;
         }
@@ -164,7 +170,12 @@ impl ExpressionPlanner for Planner<'_> {
             use datafusion::common::tree_node::TreeNode;
             Ok(expr.rewrite(&mut TypeCoercionRewriter::new(schema))?.data)
         });
-        planned.map_err(|error| self.error(&error))
+        let planned = planned.map_err(|error| self.error(&error))?;
+        if calls_model(&planned) {
+            let message = "a computed column cannot call a model (hint: call it in the query, or in a view over the table)";
+            return Err(Error::user("0A000", message));
+        }
+        Ok(planned)
     }
 }
 

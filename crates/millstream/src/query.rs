@@ -63,6 +63,11 @@ impl Query {
         SchemaRef::clone(&self.schema)
     }
 
+    /// True if a pipeline makes the rows, and they come as its sources give them; false for a snapshot, which ends by itself.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.rows, Rows::Pipeline { .. })
+    }
+
     /// The next rows; `None` at the end. After an error nothing further comes.
     pub async fn next(&mut self) -> Option<Result<RecordBatch>> {
         match &mut self.rows {

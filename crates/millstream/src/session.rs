@@ -3,6 +3,7 @@
 pub(crate) mod describe;
 mod durable;
 mod learners;
+mod models;
 mod objects;
 mod pipelines;
 mod run_statement;

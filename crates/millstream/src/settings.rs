@@ -62,6 +62,9 @@ pub struct Settings {
     pub checkpoint_keep: usize,
     /// `uncommitted_bytes_max`: output that may wait for a checkpoint that is being written; then the stream waits.
     pub uncommitted_bytes_max: u64,
+    /// Whether reading and the encoding of checkpoints have threads of their own. Without, a runtime with one thread runs everything in
+    /// an order that does not depend on the machine: for simulations. Only programs can set it.
+    pub background_threads: bool,
 }
 
 impl Default for Settings {
@@ -81,6 +84,7 @@ impl Default for Settings {
             checkpoint_rows: 0,
             checkpoint_keep: 3,
             uncommitted_bytes_max: 1 << 30,
+            background_threads: true,
         }
     }
 }
@@ -158,6 +162,7 @@ impl Settings {
             epoch_bytes_max: self.epoch_bytes_max,
             epoch_linger: Duration::from_millis(self.epoch_linger_ms),
             batch_rows: self.batch_rows,
+            background_threads: self.background_threads,
             source_drift_max: (self.source_drift_max_ms > 0).then(|| Duration::from_millis(self.source_drift_max_ms)),
             ..InputSettings::default()
         }

@@ -16,7 +16,7 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
 use futures::StreamExt;
 use millstream_operators::operator::OperatorSnapshot;
-use millstream_operators::{EpochInputs, LeafId};
+use millstream_operators::{EpochInputs, LeafId, StatefulOperator, StoredPiece};
 use millstream_sql::logical::gates::insert_gates;
 use millstream_sql::logical::label::{Flow, label};
 use millstream_sql::logical::relation::WindowRelationPlanner;
@@ -53,7 +53,7 @@ pub(super) async fn run(data: &Dataset, case: &Case, random: &mut Random) -> Res
         let watermark = [0, 1]
             .map(|table| if ended[table] { Watermark::MAX } else { watermark(&arrivals[table].slice(0, taken[table]), data.delay_ms) });
         let watermark = watermark[0].min(watermark[1]);
-        let done = crank.turn(rows, watermark, random, &mut result).await?;
+        let done = crank.turn(rows, watermark, &stored, random, &mut result).await?;
         if done || watermark == Watermark::MAX {
             return Ok(Some(result));
         }
@@ -143,6 +143,7 @@ impl MiniCrank {
         &mut self,
         rows: [RecordBatch; 2],
         watermark: Watermark,
+        stored: &[OperatorSnapshot],
         random: &mut Random,
         result: &mut Vec<RecordBatch>,
     ) -> Result<bool> {
@@ -161,6 +162,7 @@ impl MiniCrank {
             for (partition, batches) in run_stage(stage, self.by_key[number], &self.task).await?.into_iter().enumerate() {
                 batches.iter().try_for_each(|batch| operator.update(partition, batch))?;
             }
+            leave_and_come_back(operator.as_ref(), stored.get(number), watermark, random)?;
             let released = operator.advance(watermark)?;
             done = released.done && number + 1 == self.physical.operators.len();
             self.inputs.set(LeafId::Operator(number), released.batches);
@@ -180,8 +182,8 @@ impl MiniCrank {
     fn snapshots(&self, stored: &[OperatorSnapshot], random: &mut Random) -> Result<Vec<OperatorSnapshot>> {
         let mut snapshots = Vec::new();
         for (number, operator) in self.physical.operators.iter().enumerate() {
-            while random.chance(50) && operator.compact()? {}
             let earlier = stored.get(number);
+            merge_some(operator.as_ref(), earlier, random)?;
             let mut snapshot = operator.snapshot(earlier.map_or(0, |earlier| earlier.next_seal))?;
             if let Some(earlier) = earlier {
                 snapshot.complete_from(earlier);
@@ -201,6 +203,41 @@ impl MiniCrank {
         }
         Ok(())
     }
+}
+
+/// What a store has of a layer.
+fn stored_rows(stored: &OperatorSnapshot, piece: StoredPiece) -> Vec<RecordBatch> {
+    let layer = stored.layers.iter().find(|layer| layer.seal == piece.seal).expect("a layer that is needed is in the last snapshot");
+    layer.rows.clone()
+}
+
+/// Some layers leave memory, and those that the watermark needs come back.
+fn leave_and_come_back(
+    operator: &dyn StatefulOperator,
+    stored: Option<&OperatorSnapshot>,
+    watermark: Watermark,
+    random: &mut Random,
+) -> Result<()> {
+    let (Some(layers), Some(stored)) = (operator.layers(), stored) else { return Ok(()) };
+    if random.chance(50) {
+        layers.evict(stored.next_seal, random.below(3000) as u64);
+    }
+    let due = layers.due_back(watermark);
+    let pieces = layers.recall(watermark);
+    assert_eq!(due > 0, !pieces.is_empty(), "{due} bytes are due, {} pieces are needed", pieces.len());
+    pieces.into_iter().try_for_each(|piece| layers.take_back(piece, &stored_rows(stored, piece)))
+}
+
+/// Merges some layers, wherever they are.
+fn merge_some(operator: &dyn StatefulOperator, stored: Option<&OperatorSnapshot>, random: &mut Random) -> Result<()> {
+    let Some(layers) = operator.layers() else { return Ok(()) };
+    while random.chance(50)
+        && let Some(merge) = layers.next_merge(u64::MAX)
+    {
+        let rows = |piece: StoredPiece| (piece, stored.map(|stored| stored_rows(stored, piece)).unwrap_or_default());
+        layers.merge(&merge, &merge.stored().into_iter().map(rows).collect::<Vec<_>>())?;
+    }
+    Ok(())
 }
 
 async fn run_stage(stage: &mut PhysicalStage, by_key: bool, task: &Arc<TaskContext>) -> Result<Vec<Vec<RecordBatch>>> {

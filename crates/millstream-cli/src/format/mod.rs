@@ -3,8 +3,9 @@
 //! Every format streams: a row is printed when it comes, not when the query ends. The table alone may hold the first rows back
 //! for a moment, to choose its column widths; the caller says by [`RowFormat::settle`] when that moment is over.
 
-mod cell;
+pub(crate) mod cell;
 mod csv;
+mod html;
 mod interval;
 mod json;
 mod markdown;
@@ -32,6 +33,8 @@ pub(crate) enum OutputFormat {
     Vertical,
     /// A Markdown table
     Markdown,
+    /// An HTML table; NULL is an empty cell
+    Html,
 }
 
 /// What the place of the output can show.
@@ -75,11 +78,14 @@ impl OutputFormat {
             Self::Ndjson => Box::new(json::JsonRows::new(json::Framing::Lines)),
             Self::Vertical => Box::new(vertical::Vertical::new(look)),
             Self::Markdown => Box::new(markdown::Markdown::default()),
+            Self::Html => Box::new(html::Html::default()),
         }
     }
 }
 
-const BOLD: &str = "\x1b[1m";
+pub(crate) use table::{Fit, fit};
+
+pub(crate) const BOLD: &str = "\x1b[1m";
 pub(crate) const DIM: &str = "\x1b[2m";
 pub(crate) const PLAIN: &str = "\x1b[0m";
 

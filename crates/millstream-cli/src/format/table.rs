@@ -53,6 +53,42 @@ struct Cell {
     is_null: bool,
 }
 
+/// How a result fits the terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fit {
+    Whole,
+    /// Long texts are cut.
+    Cut,
+    /// Even with all texts cut.
+    TooWide,
+}
+
+/// How the first of these rows would fit as a table.
+pub(crate) fn fit(batches: &[RecordBatch], look: Look) -> Fit {
+    let (Some(first), Some(width)) = (batches.first(), look.width) else { return Fit::Whole };
+    let mut table = Table::new(look);
+    // Into nowhere, which cannot fail.
+    _ = table.begin(&first.schema(), &mut io::sink());
+    let mut rows_left = MEASURED_ROWS;
+    for batch in batches {
+        if rows_left == 0 || table.columns.len() < 2 {
+            break;
+        }
+        let slice = batch.slice(0, batch.num_rows().min(rows_left));
+        rows_left -= slice.num_rows();
+        if let Ok(sheet) = lay_out(&slice) {
+            table.widen(&sheet);
+        }
+    }
+    let wanted = table.line_width();
+    table.fit();
+    match table.line_width() {
+        _ if wanted <= width || table.columns.len() < 2 => Fit::Whole,
+        fitted if fitted <= width => Fit::Cut,
+        _ => Fit::TooWide,
+    }
+}
+
 impl Table {
     pub(crate) fn new(look: Look) -> Self {
         Self { look, columns: Vec::new(), held: Vec::new(), held_rows: 0, is_started: false, line: String::new() }

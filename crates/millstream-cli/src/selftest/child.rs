@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use millstream_time::{Clock, SystemClock};
 
+use super::Death;
 use super::scenario::Scenario;
 
 /// How often a child is looked at.
@@ -23,16 +24,19 @@ pub(super) enum Ending {
     Failed(String),
 }
 
-/// Starts the program over the scenario and kills it after a while or at a crash point, if told so.
-pub(super) async fn run_until(scenario: &Scenario, kill_after_ms: Option<u64>, crash_at: Option<String>) -> Result<Ending, String> {
+/// Starts the program over the scenario, and lets it run until it ends or dies as told.
+pub(super) async fn run_until(scenario: &Scenario, death: Option<Death>) -> Result<Ending, String> {
     let program = std::env::current_exe().map_err(|error| format!("this program is not found: {error}"))?;
     let messages = scenario.messages();
     let stderr = fs::File::create(&messages).map_err(|error| error.to_string())?;
     let mut command = Command::new(program);
     command.args(["run", "--quiet", "--data"]).arg(scenario.data()).arg(scenario.script());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
-    if let Some(place) = crash_at {
-        command.env("MILLSTREAM_CRASH_AT", place);
+    let mut kill_after_ms = None;
+    match death {
+        Some(Death::At(place)) => drop(command.env("MILLSTREAM_CRASH_AT", place)),
+        Some(Death::After(wait)) => kill_after_ms = Some(wait),
+        None => {}
     }
     let mut child = command.spawn().map_err(|error| format!("the program does not start: {error}"))?;
     let clock = SystemClock::default();

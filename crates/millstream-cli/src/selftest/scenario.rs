@@ -1,79 +1,9 @@
-//! The pipelines that are killed: Nexmark and file input, windows, a join and a plain filter, all into files.
+//! The files of one round: input, script, data folder, and a folder for each sink.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Tables, shared by the script and by the batch run; `{events}` and `{input}` are filled in.
-pub(super) const TABLES: &str = "
-CREATE TABLE bid (
-    auction BIGINT, bidder BIGINT, price BIGINT, channel TEXT, date_time TIMESTAMP(3),
-    WATERMARK FOR date_time AS date_time - INTERVAL '4' SECOND
-) WITH ('connector' = 'nexmark', 'table' = 'bid', 'events' = '{events}', 'event_rate' = '1000');
-CREATE TABLE person (
-    id BIGINT, name TEXT, date_time TIMESTAMP(3),
-    WATERMARK FOR date_time AS date_time - INTERVAL '4' SECOND
-) WITH ('connector' = 'nexmark', 'table' = 'person', 'events' = '{events}', 'event_rate' = '1000');
-CREATE TABLE auction (
-    id BIGINT, seller BIGINT, reserve BIGINT, date_time TIMESTAMP(3),
-    WATERMARK FOR date_time AS date_time - INTERVAL '4' SECOND
-) WITH ('connector' = 'nexmark', 'table' = 'auction', 'events' = '{events}', 'event_rate' = '1000');
-CREATE TABLE reading (
-    sensor BIGINT, celsius DOUBLE, ts TIMESTAMP(3),
-    WATERMARK FOR ts AS ts - INTERVAL '2' SECOND
-) WITH ('connector' = 'file', 'path' = '{input}', 'format' = 'csv', 'csv.header' = 'true');
-";
-
-/// A pipeline, and the same question to a batch engine that knows no windows.
-pub(super) struct Pipeline {
-    /// Name of its sink.
-    pub(super) sink: &'static str,
-    /// The continuous query.
-    pub(super) query: &'static str,
-    /// Plain SQL over all rows at once.
-    pub(super) batch: &'static str,
-}
-
-/// What runs.
-pub(super) const PIPELINES: &[Pipeline] = &[
-    Pipeline {
-        sink: "filtered",
-        query: "SELECT auction, price * 2 AS doubled, channel FROM bid WHERE auction % 123 = 0",
-        batch: "SELECT auction, price * 2 AS doubled, channel FROM bid WHERE auction % 123 = 0",
-    },
-    Pipeline {
-        sink: "tumbled",
-        query: "SELECT window_start, auction, count(*) AS n, max(price) AS highest FROM TUMBLE(bid, date_time, INTERVAL '10 seconds') \
-                GROUP BY window_start, window_end, auction",
-        batch: "SELECT date_bin(INTERVAL '10 seconds', date_time) AS window_start, auction, count(*) AS n, max(price) AS highest FROM bid \
-                GROUP BY 1, 2",
-    },
-    Pipeline {
-        sink: "newcomers",
-        query: "SELECT p.window_start, p.id, p.name, a.reserve FROM TUMBLE(person, date_time, INTERVAL '10 seconds') AS p \
-                JOIN TUMBLE(auction, date_time, INTERVAL '10 seconds') AS a \
-                ON p.id = a.seller AND p.window_start = a.window_start AND p.window_end = a.window_end",
-        batch: "SELECT date_bin(INTERVAL '10 seconds', p.date_time) AS window_start, p.id, p.name, a.reserve FROM person AS p \
-                JOIN auction AS a ON p.id = a.seller \
-                AND date_bin(INTERVAL '10 seconds', p.date_time) = date_bin(INTERVAL '10 seconds', a.date_time)",
-    },
-    Pipeline {
-        sink: "hottest",
-        query: "SELECT window_start, auction, n FROM (SELECT window_start, window_end, auction, n, ROW_NUMBER() OVER \
-                (PARTITION BY window_start, window_end ORDER BY n DESC, auction) AS place FROM \
-                (SELECT window_start, window_end, auction, count(*) AS n FROM TUMBLE(bid, date_time, INTERVAL '10 seconds') \
-                GROUP BY window_start, window_end, auction)) WHERE place <= 3",
-        batch: "SELECT window_start, auction, n FROM (SELECT window_start, auction, n, ROW_NUMBER() OVER \
-                (PARTITION BY window_start ORDER BY n DESC, auction) AS place FROM \
-                (SELECT date_bin(INTERVAL '10 seconds', date_time) AS window_start, auction, count(*) AS n FROM bid GROUP BY 1, 2)) WHERE place <= 3",
-    },
-    Pipeline {
-        sink: "hopped",
-        query: "SELECT window_start, sensor, count(*) AS n, min(celsius) AS lowest FROM HOP(reading, ts, INTERVAL '2 seconds', INTERVAL '6 seconds') \
-                GROUP BY window_start, window_end, sensor",
-        batch: "SELECT date_bin(INTERVAL '2 seconds', ts) - shift.back AS window_start, sensor, count(*) AS n, \
-                min(celsius) AS lowest FROM reading CROSS JOIN (VALUES (INTERVAL '0 seconds'), (INTERVAL '2 seconds'), (INTERVAL '4 seconds')) AS shift (back) GROUP BY 1, 2",
-    },
-];
+use super::pipelines::{PIPELINES, Pipeline, TABLES};
 
 /// The files of one round.
 pub(super) struct Scenario {
@@ -126,20 +56,29 @@ impl Scenario {
     }
 
     /// Rows that readers of a sink's folder see, sorted.
-    pub(super) fn published_rows(&self, folder: &Path) -> Result<Vec<String>, String> {
+    pub(super) fn published_rows(&self, pipeline: &Pipeline) -> Result<Vec<String>, String> {
         let mut rows = Vec::new();
-        if folder.exists() {
-            for entry in fs::read_dir(folder).map_err(|error| error.to_string())? {
-                let path = entry.map_err(|error| error.to_string())?.path();
-                let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-                if !hidden {
-                    let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-                    rows.extend(text.lines().map(str::to_owned));
-                }
-            }
+        for path in self.published_files(pipeline)? {
+            let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            rows.extend(text.lines().map(str::to_owned));
         }
         rows.sort();
         Ok(rows)
+    }
+
+    /// Files that readers of a sink's folder see.
+    pub(super) fn published_files(&self, pipeline: &Pipeline) -> Result<Vec<PathBuf>, String> {
+        let folder = self.sink(pipeline);
+        let mut files = Vec::new();
+        if folder.exists() {
+            for entry in fs::read_dir(folder).map_err(|error| error.to_string())? {
+                let path = entry.map_err(|error| error.to_string())?.path();
+                if path.file_name().is_none_or(|name| !name.to_string_lossy().starts_with('.')) {
+                    files.push(path);
+                }
+            }
+        }
+        Ok(files)
     }
 }
 

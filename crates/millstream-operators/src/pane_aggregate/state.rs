@@ -1,6 +1,7 @@
 //! The state of [`PaneAggregate`](super::PaneAggregate) as rows, and back: `pane_start`, keys, accumulator states.
 
 mod layers;
+mod leaving;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,10 +10,11 @@ use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit, TimestampMillisecondType};
 use datafusion::common::{Result, internal_err};
 
+pub(crate) use self::layers::Layer;
 pub(super) use self::layers::Layers;
 use super::{PaneAggregate, Shared};
 use crate::operator::{OperatorMetrics, OperatorSnapshot, StateLayer, StateShape};
-use crate::pane_table::{PaneTable, Partial};
+use crate::pane_table::Partial;
 use crate::window_assign::constant_column;
 
 impl PaneAggregate {
@@ -38,7 +40,7 @@ impl PaneAggregate {
         self.seal_active(&mut shared)?;
         let mut sealed: BTreeMap<u64, StateLayer> = BTreeMap::new();
         let mut add = |seal: u64, start: i64, rows: Option<RecordBatch>| {
-            let layer = sealed.entry(seal).or_insert_with(|| StateLayer { seal, panes: Some(Vec::new()), rows: Vec::new() });
+            let layer = sealed.entry(seal).or_insert_with(|| StateLayer { seal, panes: Some(Vec::new()), rows: Vec::new(), stored: None });
             if let Some(panes) = &mut layer.panes
                 && panes.last() != Some(&start)
             {
@@ -47,7 +49,8 @@ impl PaneAggregate {
             layer.rows.extend(rows);
         };
         for (start, layer) in shared.layers.iter() {
-            add(layer.seal, start, (layer.seal >= since).then(|| layer.rows.clone()));
+            let new = layer.seal >= since;
+            add(layer.seal, start, if new { layer.batch.clone() } else { None });
         }
         if let Some(tree) = &shared.tree {
             let schema = self.snapshot_schema();
@@ -69,33 +72,15 @@ impl PaneAggregate {
     /// Turns every active table into an immutable layer.
     pub(super) fn seal_active(&self, shared: &mut Shared) -> Result<()> {
         let schema = self.snapshot_schema();
+        for (start, table) in std::mem::take(&mut shared.returned) {
+            shared.layers.add(start, to_batch(&schema, start, &table.into_partial()?)?);
+        }
         for partition in &self.partitions {
             for (start, table) in std::mem::take(&mut partition.lock().panes) {
                 shared.layers.add(start, to_batch(&schema, start, &table.into_partial()?)?);
             }
         }
         Ok(())
-    }
-
-    /// Merges the newest layers of the pane that has the most, without holding up anybody meanwhile.
-    pub(super) fn merge_layers(&self) -> Result<bool> {
-        let Some((start, chosen)) = self.shared.lock().layers.to_merge() else { return Ok(false) };
-        let mut table = PaneTable::try_new(&self.layout)?;
-        let mut ids = Vec::new();
-        for layer in &chosen {
-            table.merge(&self.to_partial(&layer.rows)?, &mut ids)?;
-        }
-        let merged = to_batch(&self.snapshot_schema(), start, &table.into_partial()?)?;
-        let mut shared = self.shared.lock();
-        let replaced = shared.layers.replace(start, &chosen, merged);
-        let next_seal = shared.layers.next_seal;
-        if let Some(tree) = &mut shared.tree
-            && replaced
-        {
-            // Rows of a complete pane may be stored under the number of a layer that is gone now.
-            tree.reseal(self.spec.window.pane_ordinal(start), next_seal);
-        }
-        Ok(true)
     }
 
     /// Takes layers in. Which partition wrote them does not matter: they are merged when their window closes.
@@ -112,6 +97,12 @@ impl PaneAggregate {
         }
         for layer in &snapshot.layers {
             shared.layers.next_seal = layer.seal;
+            if let Some(stored) = layer.stored {
+                let Some(panes) = &layer.panes else { return internal_err!("a stored layer without panes") };
+                let share = panes.len().max(1) as u64;
+                panes.iter().for_each(|&start| shared.layers.add_stored(start, stored.rows / share, stored.bytes / share));
+                continue;
+            }
             let valid: Option<BTreeSet<i64>> = layer.panes.as_ref().map(|panes| panes.iter().copied().collect());
             for batch in &layer.rows {
                 self.check_width(batch)?;
@@ -144,12 +135,23 @@ impl PaneAggregate {
 
     pub(super) fn sum_metrics(&self) -> OperatorMetrics {
         let shared = self.shared.lock();
-        let mut sum =
-            OperatorMetrics { windows_released: shared.windows_released, open_panes: 0, entries: 0, state_bytes: 0, ..shared.restored };
+        let mut sum = OperatorMetrics {
+            windows_released: shared.windows_released,
+            open_panes: 0,
+            entries: 0,
+            state_bytes: 0,
+            stored_bytes: 0,
+            ..shared.restored
+        };
         let mut starts: std::collections::BTreeSet<i64> = shared.layers.starts().collect();
         for (_, layer) in shared.layers.iter() {
-            sum.entries += layer.rows.num_rows() as u64;
-            sum.state_bytes += layer.bytes;
+            sum.entries += layer.rows as u64;
+            *(if layer.batch.is_some() { &mut sum.state_bytes } else { &mut sum.stored_bytes }) += layer.bytes;
+        }
+        for (start, table) in &shared.returned {
+            starts.insert(*start);
+            sum.entries += table.len() as u64;
+            sum.state_bytes += table.size() as u64;
         }
         for partition in &self.partitions {
             let partition = partition.lock();

@@ -1,12 +1,11 @@
 //! PostgreSQL's dialect with what streaming SQL adds.
 //!
 //! sqlparser decides some things by the dialect's type and some by its `supports_*` methods. [`MillstreamDialect`]
-//! answers both as [`PostgreSqlDialect`] does and differs in seven points:
+//! answers both as [`PostgreSqlDialect`] does and differs in six points:
 //!
 //! * `` `name` `` quotes an identifier, as `"name"` does;
 //! * `TABLE bids` in an argument is the subquery `SELECT * FROM bids` (`TUMBLE(TABLE bids, …)`); the keys of
 //!   `TABLE bids PARTITION BY a` are kept in the subquery's `DISTRIBUTE BY`;
-//! * `MODEL m` in an argument of a function over models is the name `m`;
 //! * an argument may be named: `SIZE => INTERVAL '1' MINUTE`;
 //! * `EMIT`, `ALLOWED LATENESS` and `LATE ROWS` after a table or column start a clause and are not its alias;
 //! * the name of a named argument is a plain identifier. PostgreSQL's dialect tries every argument as an expression
@@ -20,7 +19,7 @@ use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Query, SetExpr, Statemen
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+use datafusion::sql::sqlparser::tokenizer::Token;
 
 /// The SQL dialect of Millstream; see the module's head.
 #[derive(Debug)]
@@ -109,10 +108,6 @@ impl Dialect for MillstreamDialect {
         let [first, second] = parser.peek_tokens_ref();
         let is_table = matches!(&first.token, Token::Word(word) if word.keyword == Keyword::TABLE);
         let is_name = matches!(&second.token, Token::Word(_));
-        if is_name && is_model_argument(first, parser) {
-            parser.next_token();
-            return Some(parser.parse_identifier().map(Expr::Identifier));
-        }
         (is_table && is_name).then(|| table_argument(parser))
     }
 
@@ -156,28 +151,6 @@ impl Dialect for MillstreamDialect {
         supports_xml_expressions,
     );
 }
-
-/// True at `MODEL m` as an argument of a function that takes a model.
-fn is_model_argument(first: &TokenWithSpan, parser: &Parser) -> bool {
-    let is = |token: &Token, names: &[&str]| matches!(token, Token::Word(word) if word.quote_style.is_none() && names.iter().any(|name| word.value.eq_ignore_ascii_case(name)));
-    if !is(&first.token, &["MODEL"]) {
-        return false;
-    }
-    // Back to the parenthesis that is open here, and to the word before it.
-    let mut depth = 0;
-    for index in (1..=parser.get_current_index()).rev() {
-        match &parser.token_at(index).token {
-            Token::RParen => depth += 1,
-            Token::LParen if depth > 0 => depth -= 1,
-            Token::LParen => return is(&parser.token_at(index - 1).token, MODEL_FUNCTIONS),
-            _ => {}
-        }
-    }
-    false
-}
-
-/// Functions with an argument `MODEL m`.
-const MODEL_FUNCTIONS: &[&str] = &["LEARN", "ML_PREDICT", "ML_EVALUATE"];
 
 /// `TABLE name [PARTITION BY key, …]` as a subquery.
 fn table_argument(parser: &mut Parser) -> Result<Expr, ParserError> {

@@ -12,6 +12,7 @@ use crate::error::{STATEMENT_ENDS, SqlError, SqlErrorKind, SqlResult, closest, s
 
 use super::dialect::MillstreamDialect;
 use super::limits::NESTING_DEPTH_MAX;
+use super::model_grammar::drop_model_words;
 use super::script::Cursor;
 use super::statement::{Explain, Other, SelectQuery, Statement};
 
@@ -53,7 +54,8 @@ pub(super) struct Grammar<'a> {
 }
 
 impl<'a> Grammar<'a> {
-    pub(super) fn new(dialect: &'a MillstreamDialect, tokens: Vec<TokenWithSpan>, text: &'a str) -> Self {
+    pub(super) fn new(dialect: &'a MillstreamDialect, mut tokens: Vec<TokenWithSpan>, text: &'a str) -> Self {
+        drop_model_words(&mut tokens);
         let parser =
             Parser::new(dialect).with_recursion_limit(NESTING_DEPTH_MAX * PARSER_LEVELS_PER_NESTING).with_tokens_with_locations(tokens);
         Self { parser, dialect, text }

@@ -22,6 +22,7 @@ mod limits;
 mod model_grammar;
 mod model_statement;
 mod query_grammar;
+mod scan;
 mod script;
 mod statement;
 mod table_grammar;
@@ -34,6 +35,7 @@ pub use interval::interval_ms;
 pub use learn_call::LearnCall;
 pub use limits::{DEEP_STACK_BYTES, EXPRESSION_DEPTH_MAX, JOINS_MAX, NESTING_DEPTH_MAX, SCRIPT_BYTES_MAX, with_deep_stack};
 pub use model_statement::{AlterModel, CreateModel, ModelColumn, ModelKind};
+pub use scan::{StatementPart, TextKind, TextPart, scan, statement_parts};
 pub use script::{identifier_text, parse, parse_expression, parse_query};
 pub use statement::{
     Column, ColumnKind, CreateSink, CreateTable, CreateView, Drop, DropKind, Emit, EmitMode, Explain, Insert, Other, ParsedStatement,

@@ -1,7 +1,7 @@
 //! CREATE MODEL and ALTER MODEL.
 
 use datafusion::sql::sqlparser::ast::ObjectName;
-use datafusion::sql::sqlparser::tokenizer::Token;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
 
 use crate::error::{SqlError, SqlErrorKind, SqlResult};
 
@@ -10,6 +10,28 @@ use super::grammar::Grammar;
 use super::model_statement::{AlterModel, CreateModel, ModelColumn, ModelKind};
 use super::script::identifier_text;
 use super::statement::Statement;
+
+/// Table functions that take `MODEL m` as an argument.
+const MODEL_FUNCTIONS: [&str; 3] = ["ML_PREDICT", "ML_EVALUATE", "LEARN"];
+
+/// Takes the word MODEL out of `MODEL m` among the arguments of a table function: sqlparser reads expressions there.
+pub(super) fn drop_model_words(tokens: &mut [TokenWithSpan]) {
+    let is = |token: &Token, words: &[&str]| match token {
+        Token::Word(word) => word.quote_style.is_none() && words.iter().any(|one| word.value.eq_ignore_ascii_case(one)),
+        _ => false,
+    };
+    if !tokens.iter().any(|token| is(&token.token, &MODEL_FUNCTIONS)) {
+        return;
+    }
+    let places: Vec<usize> = (0..tokens.len()).filter(|at| !matches!(tokens[*at].token, Token::Whitespace(_))).collect();
+    for three in places.windows(3) {
+        let [before, model, name] = [three[0], three[1], three[2]];
+        let starts_argument = matches!(tokens[before].token, Token::Comma | Token::RArrow);
+        if starts_argument && is(&tokens[model].token, &["MODEL"]) && matches!(tokens[name].token, Token::Word(_)) {
+            tokens[model].token = Token::Whitespace(Whitespace::Space);
+        }
+    }
+}
 
 impl Grammar<'_> {
     /// What follows `CREATE … MODEL`.

@@ -188,11 +188,11 @@ fn finish(pieces: &mut Vec<Vec<TokenWithSpan>>, mut piece: Vec<TokenWithSpan>) {
     }
 }
 
-fn opens_statement_set(part: &[TokenWithSpan]) -> bool {
+pub(super) fn opens_statement_set(part: &[TokenWithSpan]) -> bool {
     starts_with(part, &["BEGIN", "STATEMENT", "SET"]) || starts_with(part, &["EXECUTE", "STATEMENT", "SET"])
 }
 
-fn starts_with(part: &[TokenWithSpan], words: &[&str]) -> bool {
+pub(super) fn starts_with(part: &[TokenWithSpan], words: &[&str]) -> bool {
     let mut visible = part.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
     words.iter().all(|word| {
         let found = visible.next().and_then(|token| word_of(&token.token));

@@ -15,6 +15,7 @@ use millstream_time::Watermark;
 use super::PipelineStore;
 use crate::engine::EngineInner;
 use crate::error::Error;
+use crate::settings::Settings;
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +52,7 @@ impl LookInside {
             return Err(Error::user("55000", "checkpoints are kept in a data folder (hint: start millstream with --data DIR)"));
         };
         match data.find_pipeline(pipeline) {
-            Some(object) => data.pipeline(object.id, &object.name, &object.sql, 1),
+            Some(object) => data.pipeline(object.id, &object.name, &object.sql, &Settings::default()),
             None => Err(Error::user("42704", format!("there is no pipeline {pipeline} (hint: SHOW PIPELINES lists them)"))),
         }
     }
@@ -65,7 +66,7 @@ impl LookInside {
             }
             (CheckpointFunction::Positions, [pipeline, number]) => {
                 let store = self.store(&text(pipeline)?).map_err(external)?;
-                let restored = store.read(number_of(number)?).await.map_err(external)?;
+                let restored = store.read(number_of(number)?, 0).await.map_err(external)?;
                 positions(&restored.positions)
             }
             (CheckpointFunction::State, _) => {

@@ -9,6 +9,7 @@
 //! A layer of state is one file, written by the first checkpoint that contains it and named again by those after. Whatever fails
 //! in passing is tried again, for ever: checkpoints are late then, the stream goes on.
 
+mod pieces;
 mod state;
 
 use std::sync::Arc;
@@ -26,9 +27,11 @@ use serde::{Deserialize, Serialize};
 
 use self::state::StoredInputs;
 use super::{CheckpointDraft, CheckpointFigures, Fingerprint, Restored, Written};
+use crate::blocking::Blocking;
 use crate::crash_point;
 use crate::data_folder::new_nonce;
 use crate::error::{Error, Result};
+use crate::settings::Settings;
 
 /// The one sink of a pipeline, in its manifests.
 const SINK: &str = "sink";
@@ -46,6 +49,8 @@ pub(crate) struct PlanIdentity {
 pub(crate) enum Claim {
     /// The newest checkpoint's rows may not be published yet: that comes first.
     Publish { number: u64, sealed: Option<Sealed> },
+    /// The newest checkpoint is damaged: its sinks must say whether somebody may have seen its rows.
+    Ask { number: u64 },
     /// It is ours and goes on here; `None`: from the beginning.
     Owned(Option<Restored>),
 }
@@ -59,6 +64,7 @@ pub(crate) struct PipelineStore {
     sql: String,
     keep: usize,
     clock: Arc<dyn Clock>,
+    blocking: Blocking,
     owner: tokio::sync::Mutex<Option<Box<PipelineOwner>>>,
     known: Mutex<Known>,
 }
@@ -74,14 +80,15 @@ struct Known {
 }
 
 impl PipelineStore {
-    pub(crate) fn new(folder: Folder, id: u64, name: &str, sql: &str, keep: usize, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub(crate) fn new(folder: Folder, id: u64, name: &str, sql: &str, settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self> {
         Ok(Self {
             folder: PipelineFolder::new(folder)?,
             id: id.to_string(),
             name: name.to_owned(),
             sql: sql.to_owned(),
-            keep,
+            keep: settings.checkpoint_keep,
             clock,
+            blocking: Blocking::of(settings.background_threads),
             owner: tokio::sync::Mutex::new(None),
             known: Mutex::new(Known { next_number: 1, ..Known::default() }),
         })
@@ -98,31 +105,48 @@ impl PipelineStore {
     }
 
     /// Takes the pipeline over and reads where it goes on. Refused, before anything is changed, if the stored state is not one of
-    /// this plan.
-    pub(crate) async fn claim(&self, identity: &PlanIdentity) -> Result<Claim> {
+    /// this plan. `asked` is what sinks say of a damaged checkpoint. State of more than `room` bytes stays here until it is needed, if
+    /// it can.
+    pub(crate) async fn claim(&self, identity: &PlanIdentity, asked: Option<(u64, Published)>, room: u64) -> Result<Claim> {
         loop {
             let look = self.look().await?;
             if let Some((number, sealed)) = self.unpublished(&look).await? {
                 return Ok(Claim::Publish { number, sealed });
             }
-            let manifest = match look.choose(Published::Perhaps) {
+            let published = asked.map_or(Published::Perhaps, |(_, published)| published);
+            let mut publication = Publication::Finished;
+            let manifest = match look.choose(published) {
                 Recovery::Fresh => self.first_manifest(identity)?,
-                Recovery::Resume(number) | Recovery::FallBack { to: number, .. } => {
-                    let manifest = self.manifest(number).await?;
-                    self.check_fingerprint(identity, &manifest, number)?;
-                    manifest.as_takeover(number, self.clock.now())
+                Recovery::Stop { damaged, .. } | Recovery::FallBack { damaged, .. }
+                    if asked.is_none_or(|(number, _)| number != damaged) =>
+                {
+                    return Ok(Claim::Ask { number: damaged });
+                }
+                Recovery::Resume(number) => self.manifest_of(identity, number).await?.as_takeover(number, self.clock.now()),
+                Recovery::FallBack { to, damaged } => {
+                    let damage = look.damage.as_ref().map(ToString::to_string).unwrap_or_default();
+                    tracing::warn!(pipeline = self.name, damage, "checkpoint {damaged} is damaged, nobody has seen its rows: {to} goes on");
+                    publication = Publication::GivenUp;
+                    self.manifest_of(identity, to).await?.as_takeover(to, self.clock.now())
                 }
                 Recovery::Stop { offer, .. } => {
                     let damage = look.damage.as_ref().map(ToString::to_string).unwrap_or_default();
                     return Err(Error::user("XX001", recovery::stop_message(&self.name, &damage, offer)));
                 }
             };
-            let restored = self.restored(&manifest).await?;
-            let Some(number) = self.take_over(&look, manifest, Publication::Finished).await? else { continue };
+            let restored = self.restored(&manifest, room).await?;
+            let Some(number) = self.take_over(&look, manifest, publication).await? else { continue };
             crash_point::reach("after-claim");
             self.known.lock().identity = Some(identity.clone());
             return Ok(Claim::Owned(restored.map(|restored| Restored { number, ..restored })));
         }
+    }
+
+    /// A manifest whose state fits this plan.
+    async fn manifest_of(&self, identity: &PlanIdentity, number: u64) -> Result<Manifest> {
+        let manifest = self.manifest(number).await?;
+        self.check_fingerprint(identity, &manifest, number)?;
+        Ok(manifest)
     }
 
     /// Writes a checkpoint. After a failure that is none in passing nothing of it exists, or another process owns the pipeline.
@@ -160,6 +184,7 @@ impl PipelineStore {
             reason: draft.reason.as_str().to_owned(),
             inputs: to_json(&inputs)?,
             operators,
+            models: draft.models,
             sinks,
             ..self.first_manifest(&identity)?
         };
@@ -205,9 +230,9 @@ impl PipelineStore {
         }
     }
 
-    /// A kept checkpoint with the rows of its state.
-    pub(crate) async fn read(&self, number: u64) -> Result<Restored> {
-        match self.restored(&self.manifest(number).await?).await? {
+    /// A kept checkpoint with the rows of its state, as far as they take no more than `room` bytes.
+    pub(crate) async fn read(&self, number: u64, room: u64) -> Result<Restored> {
+        match self.restored(&self.manifest(number).await?, room).await? {
             Some(restored) => Ok(Restored { number, ..restored }),
             None => Err(Error::user("55000", format!("checkpoint {number} of pipeline {} has no state: it was starting", self.name))),
         }

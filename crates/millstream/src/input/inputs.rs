@@ -19,6 +19,7 @@ use super::positions::{InputPositions, LanePosition, SourcePositions};
 use super::reader::{Reader, ReaderContext};
 use super::settings::{InputSettings, SourceSpec, WatermarkRule};
 use super::source::{Progress, SourceState};
+use crate::blocking::Blocking;
 
 /// The input of one pipeline: every lane of every source, read ahead. Dropping it ends all readers.
 #[derive(Debug)]
@@ -150,6 +151,7 @@ impl Inputs {
             batches_ahead: self.settings.lane_batches_ahead,
             clock: Arc::clone(&self.clock),
             wake: Arc::clone(&self.wake),
+            blocking: Blocking::of(self.settings.background_threads),
         };
         let watermark = stored.map_or(Watermark::MIN, |stored| stored.watermark);
         // A lane that was read before but is not listed any more is opened all the same: its source must say that it is gone.

@@ -9,11 +9,11 @@ use std::time::Duration;
 use millstream_connectors::{LaneId, Position, Source};
 use millstream_time::Clock;
 use parking_lot::Mutex;
-use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 
 use super::error::InputError;
 use super::inspect::{Inspector, Item};
+use crate::blocking::Blocking;
 
 /// What a reader needs to know of its source; shared by all readers of it.
 #[derive(Clone, Debug)]
@@ -27,6 +27,7 @@ pub(super) struct ReaderContext {
     pub(super) clock: Arc<dyn Clock>,
     /// Wakes the one that takes the batches.
     pub(super) wake: Arc<Notify>,
+    pub(super) blocking: Blocking,
 }
 
 /// The taking end of a lane's queue. Dropping it ends the reader.
@@ -47,10 +48,8 @@ impl Reader {
             clock: Arc::clone(&context.clock),
             wake: Arc::clone(&context.wake),
         };
-        let context = context.clone();
-        let runtime = Handle::current();
-        // Not awaited: it ends with the queue.
-        drop(tokio::task::spawn_blocking(move || runtime.block_on(read_lane(context, lane, start, outlet))));
+        // It ends with the queue.
+        context.blocking.start(read_lane(context.clone(), lane, start, outlet));
         Self { queue, waiting_since }
     }
 

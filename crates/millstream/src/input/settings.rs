@@ -77,6 +77,8 @@ pub struct InputSettings {
     pub source_drift_max: Option<Duration>,
     /// How often unbounded sources are asked for new lanes.
     pub lane_discovery_interval: Duration,
+    /// Each lane is read on a thread of its own: it may block.
+    pub background_threads: bool,
 }
 
 impl Default for InputSettings {
@@ -90,6 +92,7 @@ impl Default for InputSettings {
             lane_batches_ahead: 8,
             source_drift_max: None,
             lane_discovery_interval: Duration::from_secs(30),
+            background_threads: true,
         }
     }
 }

@@ -9,6 +9,7 @@
 //!
 //! At most one is on its way. Without a store (`--data` was not given) a checkpoint lives in memory and is published at once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::requests::Request;
+use crate::blocking::Blocking;
 use crate::checkpoint::{CheckpointDraft, PipelineStore, Reason, Written};
 use crate::error::{Error, Result};
 use crate::input::InputPositions;
@@ -46,6 +48,9 @@ pub(super) struct Schedule {
     pub(super) rows_max: u64,
     /// Bytes of output that may wait for the checkpoint on its way.
     pub(super) uncommitted_bytes_max: u64,
+    pub(super) blocking: Blocking,
+    /// Bytes of layers that are merged at a time.
+    pub(super) merge_bytes_max: u64,
 }
 
 /// The checkpoints of one pipeline.
@@ -129,6 +134,21 @@ impl Checkpoints {
         self.asked = Some(Reason::Command);
     }
 
+    /// What leaves memory must be stored first.
+    pub(super) fn ask_for_room(&mut self) {
+        if self.asked.is_none() && self.on_its_way.is_none() {
+            self.asked = Some(Reason::Memory);
+        }
+    }
+
+    pub(super) fn is_on_its_way(&self) -> bool {
+        self.on_its_way.is_some()
+    }
+
+    pub(super) fn store(&self) -> Option<Arc<PipelineStore>> {
+        self.store.clone()
+    }
+
     /// True if the next epoch must wait for the checkpoint on its way.
     pub(super) fn is_full(&self) -> bool {
         self.on_its_way.is_some() && self.bytes_since > self.schedule.uncommitted_bytes_max
@@ -185,6 +205,7 @@ impl Checkpoints {
             sealed: sealed.clone(),
             rows_in: draft.rows_in,
             stall: draft.stall,
+            models: draft.models,
         };
         checkpoint.forget_rows();
         let store = Arc::clone(store);
@@ -243,6 +264,7 @@ impl Checkpoints {
     /// Its rows are shown: marks it, retires old ones, and tells who waits.
     pub(super) fn published(&mut self, done: ToPublish, operators: Vec<Arc<dyn StatefulOperator>>) {
         let (store, number, waiting) = (self.store.clone(), done.number, done.waiting);
+        let merge_store = self.store.clone();
         #[expect(clippy::disallowed_methods, reason = "this crate is the spawner of tasks")]
         let task = tokio::spawn(async move {
             if let Some(store) = store {
@@ -253,7 +275,7 @@ impl Checkpoints {
         self.finishing = Some(task);
         if self.merging.as_ref().is_none_or(JoinHandle::is_finished) {
             #[expect(clippy::disallowed_methods, reason = "this crate is the spawner of tasks")]
-            let merging = tokio::spawn(merge_layers(operators));
+            let merging = tokio::spawn(merge_layers(operators, merge_store, self.schedule));
             self.merging = Some(merging);
         }
     }
@@ -267,27 +289,43 @@ impl Checkpoints {
     }
 }
 
-/// Merges sealed layers where there are many, on a thread of its own.
-async fn merge_layers(operators: Vec<Arc<dyn StatefulOperator>>) {
-    let merging = tokio::task::spawn_blocking(move || {
-        operators.iter().try_for_each(|operator| {
-            while operator.compact()? {}
-            Ok::<(), datafusion::common::DataFusionError>(())
-        })
-    });
-    match merging.await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "layers of state are not merged"),
-        // The program ends: nobody needs them merged.
-        Err(error) if error.is_cancelled() => {}
-        Err(error) => tracing::warn!(%error, "layers of state are not merged"),
+/// Merges sealed layers where there are many.
+async fn merge_layers(operators: Vec<Arc<dyn StatefulOperator>>, store: Option<Arc<PipelineStore>>, schedule: Schedule) {
+    for (number, operator) in operators.iter().enumerate() {
+        if let Err(error) = merge_layers_of(number, operator, store.as_deref(), schedule).await {
+            tracing::warn!(%error, "layers of state are not merged");
+        }
     }
 }
 
+/// Reads what is not in memory, and merges on a thread of its own.
+async fn merge_layers_of(
+    number: usize,
+    operator: &Arc<dyn StatefulOperator>,
+    store: Option<&PipelineStore>,
+    schedule: Schedule,
+) -> Result<()> {
+    while let Some(merge) = operator.layers().and_then(|layers| layers.next_merge(schedule.merge_bytes_max)) {
+        let mut stored = Vec::new();
+        for piece in merge.stored() {
+            let Some(store) = store else { return Err(Error::internal("a layer has left memory without a store")) };
+            // If it has gone, so has its pane: there is another round after the next checkpoint.
+            let Some(rows) = store.read_piece(number, piece).await? else { return Ok(()) };
+            stored.push((piece, rows));
+        }
+        let operator = Arc::clone(operator);
+        let merging = move || operator.layers().map_or(Ok(()), |layers| layers.merge(&merge, &stored));
+        schedule.blocking.run("merging layers", merging).await?.map_err(|error| Error::running(&error))?;
+    }
+    Ok(())
+}
+
 /// What only the crank knows about a seal.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Sealing {
     pub(super) reason: Reason,
     pub(super) rows_in: u64,
     pub(super) stall: Duration,
+    /// The models in use.
+    pub(super) models: BTreeMap<String, serde_json::Value>,
 }

@@ -12,6 +12,7 @@ use super::checkpoints::{Checkpoint, Checkpoints, Sealing, ToPublish};
 use super::columns::Columns;
 use super::output::{Output, Written};
 use super::plan::{EpochPlan, Times};
+use super::relief::Relief;
 use super::requests::Request;
 use super::status::{PipelineState, Shared};
 use crate::checkpoint::Reason;
@@ -20,6 +21,7 @@ use crate::crash_point;
 use crate::error::{Error, Result};
 use crate::input::{EpochInput, Inputs};
 use crate::memory::MemoryShare;
+use crate::model::PinnedModels;
 
 /// Figures for people are refreshed this often.
 const STATUS_INTERVAL: Duration = Duration::from_millis(100);
@@ -32,9 +34,11 @@ pub(super) struct Crank<'a> {
     pub(super) output: &'a mut Output,
     pub(super) clock: &'a Arc<dyn Clock>,
     pub(super) epoch_clock: &'a EpochClock,
+    pub(super) models: &'a PinnedModels,
     pub(super) shared: &'a Shared,
     pub(super) checkpoints: &'a mut Checkpoints,
     pub(super) memory: &'a mut MemoryShare,
+    pub(super) relief: Relief,
     pub(super) requests: &'a mut mpsc::Receiver<Request>,
     pub(super) last_status: Option<Duration>,
 }
@@ -54,24 +58,27 @@ impl Crank<'_> {
                 () = self.output.closed() => return self.end(PipelineState::Stopped).await,
                 done = self.checkpoints.written() => {
                     self.publish(done?).await?;
+                    self.relieve()?;
                     continue;
                 }
                 Some(request) = self.requests.recv() => {
                     self.checkpoints.ask(request);
                     continue;
                 }
-                epoch = self.inputs.next(deadline), if !self.checkpoints.is_full() => epoch?,
+                epoch = self.inputs.next(deadline), if !self.checkpoints.is_full() && !self.relief.waits => epoch?,
             };
             if !self.turn(epoch).await? || self.inputs.is_finished() {
                 return self.end(PipelineState::Finished).await;
             }
-            self.tell(false)?;
+            self.tell(false);
+            self.look_at_memory()?;
         }
     }
 
     /// One epoch; false if nothing further will ever come out.
     async fn turn(&mut self, epoch: EpochInput) -> Result<bool> {
         self.epoch_clock.set(epoch.clock_ms);
+        self.models.refresh();
         let times =
             Times { watermarks: epoch.sources.iter().map(|source| source.watermark).collect(), clock: Watermark::from_ms(epoch.clock_ms) };
         let mut rows_in = 0;
@@ -82,8 +89,10 @@ impl Crank<'_> {
         let mut rows = self.fill(epoch)?;
         rows_in += rows.iter().flatten().map(RecordBatch::num_rows).sum::<usize>();
         self.checkpoints.count(rows_in as u64, 0);
+        self.relief.rows += rows_in as u64;
         loop {
-            let step = self.plan.step(std::mem::take(&mut rows), &times).await.map_err(|error| Error::running(&error))?;
+            let windows = self.windows_of_step(&rows, &times).await?;
+            let step = self.plan.step(std::mem::take(&mut rows), &times, windows).await.map_err(|error| Error::running(&error))?;
             let rows_out: usize = step.batches.iter().map(RecordBatch::num_rows).sum();
             self.checkpoints.count(0, step.batches.iter().map(|batch| batch.get_array_memory_size() as u64).sum());
             let written = if step.batches.is_empty() { Written::Taken } else { self.output.write(step.batches).await? };
@@ -100,6 +109,20 @@ impl Crank<'_> {
                 return Ok(true);
             }
         }
+    }
+
+    /// How many windows the next step may release, each operator. Where state has left memory: none before all rows are taken in,
+    /// and then one after the other.
+    async fn windows_of_step(&mut self, rows: &[Vec<RecordBatch>], times: &Times) -> Result<usize> {
+        let windows = self.plan.windows_max();
+        if self.plan.due_back(times, windows) == 0 {
+            return Ok(windows);
+        }
+        if rows.iter().any(|batches| !batches.is_empty()) {
+            return Ok(0);
+        }
+        self.bring_back(times).await?;
+        Ok(1)
     }
 
     /// The epoch's rows by source, with all columns that the pipeline reads.
@@ -138,7 +161,7 @@ impl Crank<'_> {
     }
 
     /// Takes what belongs to a checkpoint; writing it runs beside the next epochs.
-    async fn seal(&mut self, reason: Reason) -> Result<()> {
+    pub(super) async fn seal(&mut self, reason: Reason) -> Result<()> {
         crash_point::reach("before-seal");
         let started = self.clock.monotonic();
         let operators = self.snapshot()?;
@@ -148,7 +171,7 @@ impl Crank<'_> {
         let checkpoint = Checkpoint { number, positions: self.inputs.positions(), operators };
         let rows_in = self.inputs.metrics().iter().map(|source| source.rows).sum();
         let now = self.clock.monotonic();
-        let sealing = Sealing { reason, rows_in, stall: now.saturating_sub(started) };
+        let sealing = Sealing { reason, rows_in, stall: now.saturating_sub(started), models: self.models.manifest() };
         match self.checkpoints.sealed(checkpoint, sealed, sealing, now) {
             Some(done) => self.publish(done).await,
             None => Ok(()),
@@ -170,9 +193,9 @@ impl Crank<'_> {
     }
 
     /// Shows the rows of a checkpoint that exists.
-    async fn publish(&mut self, done: ToPublish) -> Result<()> {
+    pub(super) async fn publish(&mut self, done: ToPublish) -> Result<()> {
         if let Some(sealed) = &done.sealed {
-            if let Err(error) = self.output.publish(sealed).await {
+            if let Err(error) = self.output.publish(sealed, self.clock.as_ref()).await {
                 self.checkpoints.keep_unpublished(done);
                 return Err(error);
             }
@@ -194,15 +217,15 @@ impl Crank<'_> {
             self.publish(done?).await?;
         }
         self.checkpoints.finished().await;
-        self.tell(true)?;
+        self.tell(true);
         Ok(state)
     }
 
-    /// Refreshes the figures; an error if the state has outgrown the memory.
-    fn tell(&mut self, now: bool) -> Result<()> {
+    /// Refreshes the figures.
+    fn tell(&mut self, now: bool) {
         let time = self.clock.monotonic();
         if !now && self.last_status.is_some_and(|last| time < last + STATUS_INTERVAL) {
-            return Ok(());
+            return;
         }
         self.last_status = Some(time);
         let sources = self.inputs.metrics();
@@ -218,16 +241,15 @@ impl Crank<'_> {
         let idle = sources.iter().filter(|source| source.idle_lanes > 0 && source.idle_lanes + source.finished_lanes == source.lanes);
         status.idle_sources = idle.map(|source| source.name.clone()).collect();
         status.late_rows = self.columns.iter().map(Columns::late_rows).sum();
-        (status.untimed_rows, status.open_windows, status.state_bytes) = (0, 0, 0);
+        (status.untimed_rows, status.open_windows, status.state_bytes, status.stored_bytes) = (0, 0, 0, 0);
         for operator in self.plan.metrics() {
             status.late_rows += operator.late_rows;
             status.untimed_rows += operator.untimed_rows;
             status.open_windows += operator.open_panes;
             status.state_bytes += operator.state_bytes;
+            status.stored_bytes += operator.stored_bytes;
         }
-        let (name, bytes) = (status.name.clone(), status.state_bytes);
-        drop(status);
-        self.memory.hold(&name, bytes)
+        status.state_bytes_max = status.state_bytes_max.max(status.state_bytes);
     }
 }
 

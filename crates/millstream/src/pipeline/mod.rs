@@ -14,6 +14,7 @@ mod lateness;
 mod output;
 mod plan;
 mod rejected;
+mod relief;
 mod requests;
 mod start;
 mod status;

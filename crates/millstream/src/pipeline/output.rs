@@ -1,7 +1,9 @@
 //! Where a pipeline's rows go: to a query's reader, or into a sink.
 
 use datafusion::arrow::array::RecordBatch;
+use millstream_checkpoint::{Backoff, Published};
 use millstream_connectors::{ConnectorError, Delivery, RejectedRow, Sealed, Sink};
+use millstream_time::Clock;
 use tokio::sync::mpsc;
 
 use super::rejected::{self, RejectedSink};
@@ -78,15 +80,32 @@ impl Output {
         }
     }
 
-    /// Makes sealed rows visible; may be repeated.
-    pub(super) async fn publish(&mut self, sealed: &Sealed) -> Result<()> {
-        match self {
-            Self::Rows(_) => Ok(()),
-            Self::Sink { sink, rejected } => match rejected::publish(rejected, sealed).await? {
-                Some(sealed) => Ok(sink.publish(&sealed).await?),
-                None => Ok(()),
-            },
+    /// Makes sealed rows visible; may be repeated. When the outside fails, it is tried again with pauses; some minutes later it counts
+    /// as failed.
+    pub(super) async fn publish(&mut self, sealed: &Sealed, clock: &dyn Clock) -> Result<()> {
+        let Self::Sink { sink, rejected } = self else { return Ok(()) };
+        let Some(sealed) = rejected::publish(rejected, sealed).await? else { return Ok(()) };
+        for attempt in 0.. {
+            let error = match sink.publish(&sealed).await {
+                Err(error @ ConnectorError::Io { .. }) => error,
+                published => return Ok(published?),
+            };
+            let Some(pause) = Backoff::default().delay(attempt, sealed.checkpoint) else { return Err(error.into()) };
+            tracing::warn!(checkpoint = sealed.checkpoint, %error, attempt, "rows are not published; it is tried again");
+            clock.sleep(pause).await;
         }
+        Ok(())
+    }
+
+    /// Whether somebody may have seen rows of `checkpoint`, of which it is not known any more what was sealed.
+    pub(super) async fn published(&mut self, checkpoint: u64) -> Result<Published> {
+        let unseen = match self {
+            Self::Rows(_) => false,
+            Self::Sink { sink, rejected } => {
+                sink.is_published(checkpoint).await? == Some(false) && rejected::is_unseen(rejected, checkpoint).await?
+            }
+        };
+        Ok(if unseen { Published::Nowhere } else { Published::Perhaps })
     }
 
     /// Takes back what was written since the last checkpoint.

@@ -14,7 +14,7 @@ use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::StreamExt;
 use millstream_operators::operator::OperatorSnapshot;
-use millstream_operators::{EpochInputs, EpochScan, LeafId, OperatorMetrics, StatefulOperator};
+use millstream_operators::{EpochInputs, EpochScan, LayeredState, LeafId, OperatorMetrics, StatefulOperator, StoredPiece};
 use millstream_sql::logical::PipelinePlan;
 use millstream_sql::logical::label::TimeDomain;
 use millstream_sql::physical::PhysicalPipeline;
@@ -111,8 +111,9 @@ impl EpochPlan {
         Ok(plan)
     }
 
-    /// Runs a step. `rows` are the epoch's batches by source (empty in steps after the first).
-    pub(super) async fn step(&mut self, rows: Vec<Vec<RecordBatch>>, times: &Times) -> Result<StepOutput> {
+    /// Runs a step. `rows` are the epoch's batches by source (empty in steps after the first); no operator releases more than
+    /// `windows` windows (0: time stays).
+    pub(super) async fn step(&mut self, rows: Vec<Vec<RecordBatch>>, times: &Times, windows: usize) -> Result<StepOutput> {
         let mut fed: BTreeSet<LeafId> = BTreeSet::new();
         for (source, batches) in rows.into_iter().enumerate() {
             if !batches.is_empty() {
@@ -123,15 +124,14 @@ impl EpochPlan {
         for (table, batches) in self.tables.iter().enumerate() {
             self.inputs.set(LeafId::Table(table), batches.clone());
         }
-        let (event_limit, clock_limit) = (self.step_limit(TimeDomain::Event, times), self.step_limit(TimeDomain::Processing, times));
+        let limits = self.step_limits(times, windows);
         let mut output = StepOutput { caught_up: true, ..StepOutput::default() };
         for n in 0..self.operators.len() {
             if !self.stages[n].inputs.is_disjoint(&fed) {
                 self.run_into_operator(n).await?;
             }
             let target = self.target(n, times);
-            let limit = if self.operators[n].domain == TimeDomain::Event { event_limit } else { clock_limit };
-            let to = target.min(limit);
+            let to = target.min(self.limit(n, limits));
             output.caught_up &= to == target;
             let released = self.operators[n].operator.advance(to)?;
             let leaf = LeafId::Operator(n);
@@ -180,14 +180,26 @@ impl EpochPlan {
         operator.sources.iter().map(|&source| times.watermarks[source]).min().unwrap_or(Watermark::MAX)
     }
 
-    /// Watermark that lets no operator of the domain release more than `windows_max` windows.
+    /// By event time and by the clock.
+    fn step_limits(&self, times: &Times, windows: usize) -> (Watermark, Watermark) {
+        (self.step_limit(TimeDomain::Event, times, windows), self.step_limit(TimeDomain::Processing, times, windows))
+    }
+
+    fn limit(&self, n: usize, (event, clock): (Watermark, Watermark)) -> Watermark {
+        if self.operators[n].domain == TimeDomain::Event { event } else { clock }
+    }
+
+    /// Watermark that lets no operator of the domain release more than `windows` windows.
     ///
     /// Only windows up to an operator's own target count: what it will not release now must not hold back the others.
-    fn step_limit(&self, domain: TimeDomain, times: &Times) -> Watermark {
+    fn step_limit(&self, domain: TimeDomain, times: &Times, windows: usize) -> Watermark {
+        if windows == 0 {
+            return Watermark::MIN;
+        }
         let due = self.operators.iter().enumerate().filter(|(_, operator)| operator.domain == domain);
         // The n-th due window may also be the last one that waits: then nothing limits the step.
         let limit = due.filter_map(|(n, operator)| {
-            let (last, next) = (operator.operator.nth_due(self.windows_max)?, operator.operator.nth_due(self.windows_max + 1)?);
+            let (last, next) = (operator.operator.nth_due(windows)?, operator.operator.nth_due(windows + 1)?);
             (next > last && last < self.target(n, times).as_ms()).then_some(last)
         });
         limit.min().map_or(Watermark::MAX, Watermark::from_ms)
@@ -216,6 +228,56 @@ impl EpochPlan {
 
     pub(super) fn restore(&self, snapshots: &[OperatorSnapshot]) -> Result<()> {
         self.operators.iter().zip(snapshots).try_for_each(|(operator, snapshot)| operator.operator.restore(snapshot))
+    }
+
+    /// Windows that an operator releases in a step at most, if memory does not press.
+    pub(super) fn windows_max(&self) -> usize {
+        self.windows_max
+    }
+
+    pub(super) fn state_bytes(&self) -> u64 {
+        self.metrics().map(|operator| operator.state_bytes).sum()
+    }
+
+    /// Operators whose state consists of layers.
+    fn layered(&self) -> impl Iterator<Item = (usize, &dyn LayeredState)> {
+        self.operators.iter().enumerate().filter_map(|(n, operator)| Some((n, operator.operator.layers()?)))
+    }
+
+    /// Bytes in memory that can leave it once they are stored.
+    pub(super) fn can_leave(&self) -> u64 {
+        self.layered().map(|(_, layers)| layers.can_leave()).sum()
+    }
+
+    /// Lets `bytes` of state leave memory that the snapshots `stored` contain; how many left.
+    pub(super) fn evict(&self, stored: &[OperatorSnapshot], bytes: u64) -> u64 {
+        self.layered().fold(0, |freed, (n, layers)| match stored.get(n) {
+            Some(snapshot) if freed < bytes => freed + layers.evict(snapshot.next_seal, bytes - freed),
+            _ => freed,
+        })
+    }
+
+    /// Bytes of state that are only in the store and that a step of so many windows needs.
+    pub(super) fn due_back(&self, times: &Times, windows: usize) -> u64 {
+        if self.metrics().all(|operator| operator.stored_bytes == 0) {
+            return 0;
+        }
+        let limits = self.step_limits(times, windows);
+        self.layered().map(|(n, layers)| layers.due_back(self.target(n, times).min(self.limit(n, limits)))).sum()
+    }
+
+    /// The pieces that a step of so many windows needs, by operator; each is to be given to [`take_back`](Self::take_back) before.
+    pub(super) fn recall(&self, times: &Times, windows: usize) -> Vec<(usize, StoredPiece)> {
+        let limits = self.step_limits(times, windows);
+        let recall = |(n, layers): (usize, &dyn LayeredState)| {
+            let pieces = layers.recall(self.target(n, times).min(self.limit(n, limits)));
+            pieces.into_iter().map(move |piece| (n, piece))
+        };
+        self.layered().flat_map(recall).collect()
+    }
+
+    pub(super) fn take_back(&self, n: usize, piece: StoredPiece, rows: &[RecordBatch]) -> Result<()> {
+        self.operators[n].operator.layers().map_or(Ok(()), |layers| layers.take_back(piece, rows))
     }
 
     async fn run_into_operator(&mut self, n: usize) -> Result<()> {

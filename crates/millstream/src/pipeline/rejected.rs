@@ -93,6 +93,16 @@ pub(super) async fn publish(sinks: &mut [RejectedSink], sealed: &Sealed) -> Resu
     Ok(parts.result.map(|result| Sealed { staged: sealed.staged.clone(), ..result }))
 }
 
+/// True if nobody can have seen the rows of `checkpoint`.
+pub(super) async fn is_unseen(sinks: &mut [RejectedSink], checkpoint: u64) -> Result<bool> {
+    for sink in sinks {
+        if sink.sink.is_published(checkpoint).await? != Some(false) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Takes back what was written since the last seal.
 pub(super) async fn discard(sinks: &mut [RejectedSink]) -> Result<()> {
     for sink in sinks {

@@ -22,17 +22,23 @@ use super::columns::{Columns, plan_columns};
 use super::crank::Crank;
 use super::output::Output;
 use super::plan::EpochPlan;
+use super::relief::Relief;
 use super::requests::Request;
 use super::status::{PipelineHandle, PipelineState, Shared};
+use crate::blocking::Blocking;
 use crate::catalog::{LateRows, Stream};
 use crate::checkpoint::{Claim, Fingerprint, PipelineStore, PlanIdentity};
 use crate::context::EpochClock;
 use crate::error::{Error, Result};
 use crate::input::{Inputs, SourceSpec};
 use crate::memory::MemoryShare;
+use crate::model::{ModelUse, PinnedModels};
 use crate::settings::Settings;
 
 const RESTART_DELAY_MS: u64 = 100;
+
+/// Between two tries of a sink whose disk is full.
+const FULL_DISK_DELAY_MS: u64 = 1_000;
 
 /// Everything a pipeline needs to start.
 pub(crate) struct PipelineSpec {
@@ -44,6 +50,11 @@ pub(crate) struct PipelineSpec {
     pub(crate) settings: Settings,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) epoch_clock: EpochClock,
+    /// The versions of models that the plan uses.
+    pub(crate) models: PinnedModels,
+    /// Keeps those models from being dropped for as long as the pipeline runs.
+    #[expect(dead_code, reason = "a guard")]
+    pub(crate) model_uses: Vec<ModelUse>,
     pub(crate) output: Output,
     /// Where its checkpoints are kept; `None`: in memory.
     pub(crate) store: Option<Arc<PipelineStore>>,
@@ -67,7 +78,7 @@ pub(crate) async fn start(mut spec: PipelineSpec) -> Result<PipelineHandle> {
             let operators = plan.operators();
             let fingerprint = Fingerprint::of(&spec.plan, operators.iter().map(AsRef::as_ref));
             let operators = spec.plan.operators.iter().map(|operator| operator.name.clone()).collect();
-            recover(store, PlanIdentity { fingerprint, operators }, &mut spec.output).await?
+            recover(store, PlanIdentity { fingerprint, operators }, spec.memory.room(), &mut spec.output, spec.clock.as_ref()).await?
         }
         None => None,
     };
@@ -143,12 +154,20 @@ async fn epoch_plan(plan: &PipelinePlan, state: &SessionState, settings: &Settin
 
 /// Claims the store of a durable pipeline, finishes what was left unfinished, and gives its last checkpoint, and whether its inputs
 /// had ended.
-async fn recover(store: &PipelineStore, identity: PlanIdentity, output: &mut Output) -> Result<Option<(Checkpoint, bool)>> {
+async fn recover(
+    store: &PipelineStore,
+    identity: PlanIdentity,
+    room: u64,
+    output: &mut Output,
+    clock: &dyn Clock,
+) -> Result<Option<(Checkpoint, bool)>> {
+    let mut asked = None;
     let restored = loop {
-        match store.claim(&identity).await? {
+        match store.claim(&identity, asked, room).await? {
+            Claim::Ask { number } => asked = Some((number, output.published(number).await?)),
             Claim::Publish { number, sealed } => {
                 if let Some(sealed) = sealed {
-                    output.publish(&sealed).await?;
+                    output.publish(&sealed, clock).await?;
                 }
                 store.mark_published(number).await?;
             }
@@ -164,16 +183,16 @@ async fn recover(store: &PipelineStore, identity: PlanIdentity, output: &mut Out
 async fn start_again(spec: &mut PipelineSpec, sources: &[SourceSpec], last: &Checkpoint) -> Result<(Inputs, EpochPlan)> {
     let inputs = Inputs::open(sources.to_vec(), Some(&last.positions), spec.settings.input(), Arc::clone(&spec.clock)).await?;
     let plan = epoch_plan(&spec.plan, &spec.state, &spec.settings).await?;
-    plan.restore(&operators_of(last, spec.store.as_deref()).await?).map_err(|error| Error::running(&error))?;
+    plan.restore(&operators_of(last, spec.store.as_deref(), spec.memory.room()).await?).map_err(|error| Error::running(&error))?;
     Ok((inputs, plan))
 }
 
 /// What was sealed before a failure is whole: it becomes a checkpoint, unless that is what failed.
-async fn finish_checkpoint(checkpoints: &mut Checkpoints, output: &mut Output) -> Result<()> {
+async fn finish_checkpoint(checkpoints: &mut Checkpoints, output: &mut Output, clock: &dyn Clock) -> Result<()> {
     if let Some(done) = checkpoints.left_unpublished().await {
         let done = done?;
         if let Some(sealed) = &done.sealed {
-            output.publish(sealed).await?;
+            output.publish(sealed, clock).await?;
         }
         checkpoints.published(done, Vec::new());
     }
@@ -181,12 +200,11 @@ async fn finish_checkpoint(checkpoints: &mut Checkpoints, output: &mut Output) -
     Ok(())
 }
 
-/// The state of the last checkpoint, from where its rows are; none before the first.
-async fn operators_of(last: &Checkpoint, store: Option<&PipelineStore>) -> Result<Vec<OperatorSnapshot>> {
+/// The state of the last checkpoint, from where its rows are, in memory up to `room` bytes.
+async fn operators_of(last: &Checkpoint, store: Option<&PipelineStore>, room: u64) -> Result<Vec<OperatorSnapshot>> {
     match store {
-        Some(_) if last.number == 0 => Ok(Vec::new()),
-        Some(store) => Ok(store.read(last.number).await?.operators),
-        None => Ok(last.operators.clone()),
+        Some(store) if last.number > 0 => Ok(store.read(last.number, room).await?.operators),
+        _ => Ok(last.operators.clone()),
     }
 }
 
@@ -203,6 +221,8 @@ async fn supervise(
         interval: Duration::from_millis(spec.settings.checkpoint_interval_ms),
         rows_max: spec.settings.checkpoint_rows,
         uncommitted_bytes_max: spec.settings.uncommitted_bytes_max,
+        blocking: Blocking::of(spec.settings.background_threads),
+        merge_bytes_max: spec.memory.worth_while(),
     };
     let mut checkpoints = Checkpoints::new(checkpoint, schedule, spec.store.clone(), spec.clock.monotonic());
     let replayable = sources.iter().all(|source| source.source.replay() == Replay::Exact);
@@ -228,9 +248,11 @@ async fn supervise(
             memory: &mut spec.memory,
             clock: &spec.clock,
             epoch_clock: &spec.epoch_clock,
+            models: &spec.models,
             shared,
             checkpoints: &mut checkpoints,
             requests: &mut *requests,
+            relief: Relief::default(),
             last_status: None,
         };
         let error = match crank.run().await {
@@ -238,9 +260,17 @@ async fn supervise(
             Err(error) => error,
         };
         drop(crank);
-        finish_checkpoint(&mut checkpoints, &mut spec.output).await?;
+        finish_checkpoint(&mut checkpoints, &mut spec.output, spec.clock.as_ref()).await?;
         if !replayable || !spec.output.can_discard() || error.is_final() {
             return Err(error);
+        }
+        if error.is_full_disk() && !*shared.stop.borrow() {
+            // Somebody will make room; until then the pipeline waits, however long that takes.
+            tracing::warn!(pipeline = spec.name, %error, checkpoint = checkpoints.last.number, "the sink's disk is full; it is tried again");
+            spec.output.discard().await?;
+            shared.status.lock().restarts += 1;
+            spec.clock.sleep(Duration::from_millis(FULL_DISK_DELAY_MS)).await;
+            continue;
         }
         let progressed = checkpoints.last.number > number;
         if let Some((at, first)) = &failed_at

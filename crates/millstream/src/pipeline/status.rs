@@ -72,8 +72,12 @@ pub struct PipelineStatus {
     pub untimed_rows: u64,
     /// Panes held.
     pub open_windows: u64,
-    /// Bytes of state, about.
+    /// Bytes of state in memory, about.
     pub state_bytes: u64,
+    /// The most of them that were seen.
+    pub state_bytes_max: u64,
+    /// Bytes of state that has left memory and is only in the data folder: what it would take in memory, about.
+    pub stored_bytes: u64,
     /// Smallest watermark of its sources, in milliseconds since 1970; `None` before the first row and after the end.
     pub watermark_ms: Option<i64>,
     /// The epoch clock.
@@ -101,6 +105,8 @@ impl PipelineStatus {
             untimed_rows: 0,
             open_windows: 0,
             state_bytes: 0,
+            state_bytes_max: 0,
+            stored_bytes: 0,
             watermark_ms: None,
             clock_ms: 0,
             idle_sources: Vec::new(),

@@ -8,6 +8,7 @@ use super::Session;
 use super::run_statement::{object_name, rows_of};
 use crate::catalog::{ColumnSource, Object};
 use crate::error::{Error, Result};
+use crate::file_table::is_file_name;
 use crate::query::Outcome;
 
 pub(super) fn show(session: &Session, show: &ShowKind) -> Result<Outcome> {
@@ -58,7 +59,10 @@ pub(super) fn show(session: &Session, show: &ShowKind) -> Result<Outcome> {
                 Some(Object::View { sql }) => sql.clone(),
                 Some(Object::Stored(table) | Object::MaterializedView(table)) => table.definition.sql.clone(),
                 Some(Object::Table) => return Err(Error::user("42809", format!("{name} was registered by the program, not by SQL"))),
-                None => return Err(Error::user("42P01", format!("there is no table or view {name}"))),
+                None => {
+                    drop(catalog);
+                    return Err(unknown(session, &name));
+                }
             };
             rows_of(&["name", "statement"], vec![vec![Some(name), Some(sql)]])
         }
@@ -71,7 +75,6 @@ pub(super) fn show(session: &Session, show: &ShowKind) -> Result<Outcome> {
             rows_of(&["setting", "value"], rows.collect())
         }
         ShowKind::Setting(name) => rows_of(&[name.as_str()], vec![vec![Some(session.settings().get(name)?)]]),
-        ShowKind::Models => Err(Error::user("0A000", "models are not supported yet")),
         _ => Err(Error::user("0A000", "this SHOW is not supported yet")),
     }
 }
@@ -100,14 +103,21 @@ pub(super) fn describe(session: &Session, name: &ObjectName) -> Result<Outcome> 
             });
             rows_of(&columns, rows.collect())
         }
-        Some(_) => {
+        object if object.is_some() || is_file_name(&name) => {
             let plan = futures::executor::block_on(session.engine.inner.context.table_provider(crate::engine::bare(&name)));
             let schema = plan.map_err(|error| Error::running(&error))?.schema();
             let rows = schema.fields().iter().map(|field| row(field.name(), field.data_type(), field.is_nullable(), "column"));
             rows_of(&columns, rows.collect())
         }
-        None => Err(Error::user("42P01", format!("there is no table or view {name}"))),
+        _ => Err(unknown(session, &name)),
     }
+}
+
+fn unknown(session: &Session, name: &str) -> Error {
+    let names = session.engine.inner.catalog.read().names();
+    let near = millstream_connectors::options::did_you_mean(name, names.iter().map(String::as_str));
+    let hint = near.map_or_else(|| "SHOW TABLES and SHOW VIEWS list them".to_owned(), |near| format!("did you mean {near}?"));
+    Error::user("42P01", format!("there is no table or view {name} (hint: {hint})"))
 }
 
 fn row(name: &str, data_type: &DataType, nullable: bool, kind: &str) -> Vec<Option<String>> {

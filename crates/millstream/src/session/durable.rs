@@ -104,7 +104,7 @@ impl Session {
     /// The checkpoints of a stored pipeline.
     pub(super) fn checkpoint_store(&self, object: &StoredObject) -> Result<PipelineStore> {
         let Some(data) = &self.engine.inner.data else { return Err(Error::internal("there is no data folder")) };
-        data.pipeline(object.id, &object.name, &object.sql, self.settings().checkpoint_keep)
+        data.pipeline(object.id, &object.name, &object.sql, &self.settings())
     }
 
     /// Makes an object of the data folder again what it was.

@@ -29,6 +29,8 @@ pub(super) fn spec(
     output: Output,
 ) -> PipelineSpec {
     PipelineSpec {
+        model_uses: planner.models.used_by(&name),
+        models: planner.models,
         name,
         plan,
         streams,
@@ -235,7 +237,7 @@ pub(super) fn rejected_sinks(session: &Session, streams: &[Arc<Stream>], pipelin
 pub(super) async fn start_stored(session: &Session, mut spec: PipelineSpec, id: Option<u64>, sql: &str) -> Result<PipelineHandle> {
     let engine = &session.engine.inner;
     if let (Some(id), Some(data)) = (id, &engine.data) {
-        spec.store = Some(Arc::new(data.pipeline(id, &spec.name, sql, spec.settings.checkpoint_keep)?));
+        spec.store = Some(Arc::new(data.pipeline(id, &spec.name, sql, &spec.settings)?));
     }
     let handle = Box::pin(start(spec)).await?;
     engine.pipelines.lock().add(handle.clone());
@@ -299,7 +301,7 @@ async fn restore(session: &Session, name: &str, handle: &PipelineHandle, checkpo
         None => store.list().await?.last().map(|last| last.number).unwrap_or_default(),
     };
     // Said before anything is stopped, if there is no such checkpoint.
-    store.read(number).await?;
+    store.read(number, session.engine.inner.memory.room()).await?;
     // Why it had failed does not matter any more.
     let _ = handle.stop().await;
     store.restore_from(number).await?;

@@ -10,7 +10,7 @@ use millstream_sql::parse::{Explain, ModelKind, SelectQuery, SetOption, ShowKind
 use millstream_sql::{explain::explain_pipeline, physical};
 use tokio::sync::mpsc;
 
-use super::{Session, describe, learners, objects, pipelines, tables, views};
+use super::{Session, describe, learners, models, objects, pipelines, tables, views};
 use crate::error::{Error, Result};
 use crate::pipeline::{Output, start};
 use crate::planning::{Planned, Planner, check_emit};
@@ -29,6 +29,10 @@ pub(super) async fn run(session: &Session, statement: &Statement, sql: &str) -> 
         Statement::CreateModel(create) if matches!(create.kind, ModelKind::Learner { .. }) => {
             Box::pin(learners::create_learner(session, create, sql)).await
         }
+        Statement::CreateModel(create) => Box::pin(models::create_model(session, create, sql)).await,
+        Statement::AlterModel(alter) => Box::pin(models::alter_model(session, alter)).await,
+        Statement::DescribeModel(name) => models::describe_model(session, name),
+        Statement::Show(ShowKind::Models) => models::show_models(session),
         Statement::Insert(insert) => Box::pin(pipelines::insert_into(session, insert, sql)).await,
         Statement::StatementSet(_) => Err(Error::user(
             "0A000",

@@ -110,6 +110,10 @@ impl Sink for StoredTableSink {
         Ok(())
     }
 
+    async fn is_published(&mut self, checkpoint: u64) -> Result<Option<bool>> {
+        Ok(Some(self.table.is_published(&self.origin(checkpoint))))
+    }
+
     async fn discard(&mut self) -> Result<()> {
         self.written.clear();
         if self.view {

@@ -135,8 +135,9 @@ fn add_row_groups(folder: &Path, published: &Path, staged: &Path) -> Result<()> 
             writer.write(&batch).map_err(|error| parquet_failed(&merged_path, &error))?;
         }
     }
-    let file = writer.into_inner().map_err(|error| parquet_failed(&merged_path, &error))?;
-    file.sync_all().map_err(|error| cannot_write(&merged_path, error))?;
+    // `into_inner` alone would tell a full disk in words only.
+    writer.finish().map_err(|error| parquet_failed(&merged_path, &error))?;
+    writer.inner().sync_all().map_err(|error| cannot_write(&merged_path, error))?;
     rename(&merged_path, published)
 }
 

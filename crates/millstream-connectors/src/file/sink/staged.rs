@@ -80,13 +80,19 @@ impl StagedFile {
 
     /// Completes it and brings it to disk.
     pub(super) fn finish(mut self) -> Result<FinishedFile> {
-        let file = match self.writer.take() {
-            Some(Writer::Lines { out, .. }) => out.into_inner().map_err(|error| cannot_write(&self.path, error.into_error()))?,
-            Some(Writer::Parquet(writer)) => writer.into_inner().map_err(|error| parquet_failed(&self.path, &error))?,
+        let settle = |path: &Path, file: &File| file.sync_all().and_then(|()| file.metadata()).map_err(|error| cannot_write(path, error));
+        let metadata = match self.writer.take() {
+            Some(Writer::Lines { out, .. }) => {
+                settle(&self.path, &out.into_inner().map_err(|error| cannot_write(&self.path, error.into_error()))?)?
+            }
+            Some(Writer::Parquet(mut writer)) => {
+                // `into_inner` alone would tell a full disk in words only.
+                writer.finish().map_err(|error| parquet_failed(&self.path, &error))?;
+                settle(&self.path, writer.inner())?
+            }
             None => return Err(ConnectorError::data("the file is finished: this is a bug")),
         };
-        file.sync_all().map_err(|error| cannot_write(&self.path, error))?;
-        let bytes = file.metadata().map_err(|error| cannot_write(&self.path, error))?.len();
+        let bytes = metadata.len();
         Ok(FinishedFile { path: std::mem::take(&mut self.path), bytes, rows: self.rows })
     }
 
@@ -121,6 +127,11 @@ pub(super) fn parquet_writer(file: File, schema: &SchemaRef, compression: FileCo
 }
 
 pub(super) fn parquet_failed(path: &Path, error: &parquet::errors::ParquetError) -> ConnectorError {
+    if let parquet::errors::ParquetError::External(inner) = error
+        && let Some(io) = inner.downcast_ref::<std::io::Error>()
+    {
+        return cannot_write(path, std::io::Error::new(io.kind(), io.to_string()));
+    }
     ConnectorError::data(format!("cannot write Parquet to '{}': {error}", path.display()))
 }
 
@@ -208,4 +219,26 @@ pub(super) fn sync_folder(folder: &Path) -> Result<()> {
     File::open(folder)
         .and_then(|folder| folder.sync_all())
         .map_err(|error| ConnectorError::io(format!("cannot sync folder '{}'", folder.display()), error))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array};
+
+    use super::*;
+
+    /// The system's device that is always full.
+    #[test]
+    fn parquet_on_a_full_disk_fails_as_a_full_disk() {
+        let path = Path::new("/dev/full");
+        let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..10));
+        let batch = RecordBatch::try_from_iter([("n", column)]).unwrap();
+        let file = File::options().write(true).open(path).unwrap();
+        let mut writer = parquet_writer(file, &batch.schema(), FileCompression::None, path).unwrap();
+        let failed = writer.write(&batch).and_then(|()| writer.finish());
+        let error = parquet_failed(path, &failed.unwrap_err());
+        assert!(matches!(&error, ConnectorError::Io { source, .. } if source.kind() == ErrorKind::StorageFull), "{error:?}");
+    }
 }

@@ -126,7 +126,7 @@ fn dense(name: &str, node: &Node<'_>) -> ModelResult<Option<Box<dyn Operator>>> 
         "Gemm" => Box::new(matrix::Gemm::compile(node)),
         "Softmax" | "LogSoftmax" => Box::new(reduce::Softmax::compile(node, name)),
         "ArgMax" | "ArgMin" => Box::new(reduce::ArgExtreme::compile(node, name)),
-        "ReduceSum" | "ReduceMean" | "ReduceMax" | "ReduceMin" | "ReduceSumSquare" | "ReduceL2" => {
+        "ReduceSum" | "ReduceMean" | "ReduceMax" | "ReduceMin" | "ReduceSumSquare" | "ReduceL2" | "ReduceLogSumExp" => {
             Box::new(reduce::Reduce::compile(node, name))
         }
         "Where" => Box::new(comparison::Where),
@@ -134,6 +134,7 @@ fn dense(name: &str, node: &Node<'_>) -> ModelResult<Option<Box<dyn Operator>>> 
         "Cast" => Box::new(shape::Cast::compile(node)?),
         "Constant" => Box::new(shape::Constant::compile(node)?),
         "Shape" => Box::new(shape::Shape),
+        "ConstantOfShape" => Box::new(shape::ConstantOfShape::compile(node)?),
         "Concat" => Box::new(shape::Concat::compile(node)),
         "Reshape" => Box::new(shape::Reshape::compile(node)),
         "Flatten" => Box::new(shape::Flatten::compile(node)),

@@ -151,6 +151,7 @@ enum Reduction {
     Min,
     SumSquare,
     Length,
+    LogSumExp,
 }
 
 /// Sums and the like along axes.
@@ -172,6 +173,7 @@ impl Reduce {
             "ReduceMin" => Reduction::Min,
             "ReduceSumSquare" => Reduction::SumSquare,
             "ReduceL2" => Reduction::Length,
+            "ReduceLogSumExp" => Reduction::LogSumExp,
             _ => Reduction::Sum,
         };
         Self {
@@ -230,6 +232,11 @@ impl Reduce {
             out.push(match self.reduction {
                 Reduction::Sum | Reduction::SumSquare | Reduction::Length => line.sum(),
                 Reduction::Mean => line.sum::<f64>() / split.along as f64,
+                Reduction::LogSumExp => {
+                    let max = line.clone().fold(f64::NEG_INFINITY, f64::max);
+                    // Of nothing but minus infinity the sum of exponentials is zero.
+                    if max.is_finite() { max + line.map(|value| (value - max).exp()).sum::<f64>().ln() } else { max }
+                }
                 Reduction::Max => line.fold(f64::NEG_INFINITY, f64::max),
                 Reduction::Min => line.fold(f64::INFINITY, f64::min),
             });

@@ -113,6 +113,38 @@ impl Operator for Shape {
     }
 }
 
+/// One value everywhere.
+#[derive(Debug)]
+pub(super) struct ConstantOfShape {
+    value: Tensor,
+}
+
+impl ConstantOfShape {
+    pub(super) fn compile(node: &Node<'_>) -> ModelResult<Self> {
+        let value = match node.tensor("value")? {
+            Some(value) => value,
+            None => Tensor::column(Data::F32(vec![0.0])),
+        };
+        if value.data.len() != 1 {
+            return Err(ModelError::invalid("ConstantOfShape needs one value"));
+        }
+        Ok(Self { value })
+    }
+}
+
+impl Operator for ConstantOfShape {
+    fn run(&self, inputs: &Inputs<'_>, budget: &mut Budget) -> ModelResult<Vec<Tensor>> {
+        let wanted = inputs.get(0)?.data.to_i64()?;
+        if wanted.len() > RANK_MAX {
+            return Err(ModelError::too_large("too many dimensions"));
+        }
+        let dims = wanted.iter().map(|dim| usize::try_from(*dim).map_err(|_| ModelError::invalid(format!("dimension {dim}"))));
+        let dims = dims.collect::<ModelResult<Vec<_>>>()?;
+        let count = budget.elements(&dims)?;
+        Ok(vec![Tensor::new(dims, self.value.data.take(std::iter::repeat_n(0, count)))?])
+    }
+}
+
 /// Tensors one after the other along an axis.
 #[derive(Debug)]
 pub(super) struct Concat {

@@ -160,6 +160,9 @@ fn layout(draft: &Draft) -> ModelResult<Layout> {
         }
         depth += levels + 1;
     }
+    if order.len() < draft.nodes.len() {
+        return Err(broken("nodes that no root leads to, as in a cycle"));
+    }
     Ok(Layout { order, roots, depth })
 }
 

@@ -6,11 +6,11 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use millstream_checkpoint::{FileKind, FileName, Head, Look, Manifest, OperatorState, PipelineOwner, StateFile, StateRows, state_file};
 use millstream_connectors::Sealed;
-use millstream_operators::operator::{OperatorMetrics, OperatorSnapshot, StateLayer, StateShape};
+use millstream_operators::operator::{OperatorMetrics, OperatorSnapshot, StateLayer, StateShape, StoredRows};
 use millstream_time::Watermark;
 use serde::{Deserialize, Serialize};
 
-use super::{PipelineStore, SINK, from_json, to_json};
+use super::{PipelineStore, SINK, from_json, pieces, to_json};
 use crate::checkpoint::Restored;
 use crate::data_folder::new_nonce;
 use crate::error::{Error, Result};
@@ -25,17 +25,32 @@ pub(super) struct StoredInputs {
 
 /// `detail` of an operator in a manifest.
 #[derive(Debug, Serialize, Deserialize)]
-struct StoredDetail {
+pub(super) struct StoredDetail {
     metrics: OperatorMetrics,
     next_seal: u64,
     /// One a file.
-    layers: Vec<StoredLayer>,
+    pub(super) layers: Vec<StoredLayer>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct StoredLayer {
-    seal: u64,
-    panes: Option<Vec<i64>>,
+/// A file: what one seal has of some panes. Panes are in files of their own where they have many rows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct StoredLayer {
+    pub(super) seal: u64,
+    pub(super) panes: Option<Vec<i64>>,
+    /// What the rows take in memory, about; 0: unknown.
+    #[serde(default)]
+    bytes: u64,
+}
+
+impl StoredLayer {
+    /// The same file for the panes that are left; `None` if none is.
+    fn left(&self, panes: Option<&[i64]>) -> Option<Self> {
+        let panes = match (&self.panes, panes) {
+            (Some(had), Some(left)) => Some(had.iter().copied().filter(|pane| left.contains(pane)).collect()),
+            (_, left) => left.map(<[i64]>::to_vec),
+        };
+        (panes.as_ref().is_none_or(|panes: &Vec<i64>| !panes.is_empty())).then(|| Self { panes, ..self.clone() })
+    }
 }
 
 impl PipelineStore {
@@ -47,29 +62,35 @@ impl PipelineStore {
         snapshot: &OperatorSnapshot,
         base: Option<&Manifest>,
     ) -> Result<(OperatorState, u64)> {
-        let stored = base.and_then(|manifest| manifest.operators.iter().find(|state| state.id == id));
-        let stored: Vec<(u64, StateFile)> = match stored {
-            Some(state) => {
-                let detail: StoredDetail = from_json(&state.detail, "state of an operator")?;
-                detail.layers.iter().map(|layer| layer.seal).zip(state.files.iter().cloned()).collect()
-            }
+        let stored: Vec<(StoredLayer, StateFile)> = match base.and_then(|manifest| manifest.operators.iter().find(|state| state.id == id)) {
+            Some(state) => files_by_layer(state)?,
             None => Vec::new(),
         };
         let (mut files, mut layers, mut bytes_new) = (Vec::new(), Vec::new(), 0);
-        for (part, layer) in snapshot.layers.iter().enumerate() {
-            layers.push(StoredLayer { seal: layer.seal, panes: layer.panes.clone() });
-            if let Some((_, file)) = stored.iter().find(|(seal, _)| *seal == layer.seal) {
-                files.push(file.clone());
+        for layer in &snapshot.layers {
+            let known: Vec<&(StoredLayer, StateFile)> = stored.iter().filter(|(known, _)| known.seal == layer.seal).collect();
+            for (known, file) in &known {
+                if let Some(left) = known.left(layer.panes.as_deref()) {
+                    layers.push(left);
+                    files.push(file.clone());
+                }
+            }
+            if !known.is_empty() {
                 continue;
             }
-            let Some(first) = layer.rows.first() else {
+            if layer.rows.is_empty() {
                 return Err(Error::internal(format!("layer {} of {id} is in no file and has no rows", layer.seal)));
-            };
-            let name = owner.new_file(FileKind::State, id, u32::try_from(part).unwrap_or(u32::MAX), new_nonce(), "parquet")?;
-            let rows = with_unique_names(&first.schema(), &layer.rows)?;
-            let file = self.write_file(name, rows).await?;
-            bytes_new += file.bytes;
-            files.push(file);
+            }
+            for (panes, batches) in pieces::by_file(layer) {
+                let part = u32::try_from(files.len()).unwrap_or(u32::MAX);
+                let name = owner.new_file(FileKind::State, id, part, new_nonce(), "parquet")?;
+                let bytes = batches.iter().map(memory_of_rows).sum();
+                let rows = with_unique_names(&layer.rows[0].schema(), &batches)?;
+                let file = self.write_file(name, rows).await?;
+                bytes_new += file.bytes;
+                layers.push(StoredLayer { seal: layer.seal, panes, bytes });
+                files.push(file);
+            }
         }
         let detail = StoredDetail { metrics: snapshot.metrics, next_seal: snapshot.next_seal, layers };
         let shape = match snapshot.shape {
@@ -90,8 +111,7 @@ impl PipelineStore {
 
     /// Encodes rows on a thread of their own and creates their file, however often that takes.
     async fn write_file(&self, name: FileName, rows: StateRows) -> Result<StateFile> {
-        let encoding = tokio::task::spawn_blocking(move || state_file::encode(&name, &rows));
-        let encoded = encoding.await.map_err(|error| Error::internal(format!("encoding rows of a checkpoint ended: {error}")))??;
+        let encoded = self.blocking.run("encoding rows of a checkpoint", move || state_file::encode(&name, &rows)).await??;
         for attempt in 0.. {
             match self.folder.create_file(&encoded).await {
                 Ok(()) => break,
@@ -117,24 +137,34 @@ impl PipelineStore {
     }
 
     /// `None`: it was taken over before its first checkpoint.
-    pub(super) async fn restored(&self, manifest: &Manifest) -> Result<Option<Restored>> {
+    pub(super) async fn restored(&self, manifest: &Manifest, room: u64) -> Result<Option<Restored>> {
         if manifest.inputs.is_null() {
             return Ok(None);
         }
         let inputs: StoredInputs = from_json(&manifest.inputs, "positions")?;
+        let mut bytes: u64 = 0;
+        for state in &manifest.operators {
+            bytes += files_by_layer(state)?.iter().map(|(layer, file)| memory_of(layer, file)).sum::<u64>();
+        }
         let mut operators = Vec::new();
         for state in &manifest.operators {
-            operators.push(self.read_operator(state).await?);
+            operators.push(self.read_operator(state, bytes <= room).await?);
         }
         Ok(Some(Restored { number: 0, positions: inputs.positions, operators, finished: inputs.finished }))
     }
 
-    async fn read_operator(&self, state: &OperatorState) -> Result<OperatorSnapshot> {
+    /// `fits`: all state does. Otherwise layers whose panes are known stay where they are.
+    async fn read_operator(&self, state: &OperatorState, fits: bool) -> Result<OperatorSnapshot> {
         let detail: StoredDetail = from_json(&state.detail, "state of an operator")?;
         let mut layers = Vec::new();
         for (layer, file) in detail.layers.into_iter().zip(&state.files) {
-            let rows = self.retried(|| self.folder.read_state(file)).await?.batches;
-            layers.push(StateLayer { seal: layer.seal, panes: layer.panes, rows });
+            let (mut rows, mut stored) = (Vec::new(), None);
+            if fits || layer.panes.is_none() {
+                rows = self.read_rows(file).await?;
+            } else {
+                stored = Some(StoredRows { rows: file.rows, bytes: memory_of(&layer, file) });
+            }
+            layers.push(StateLayer { seal: layer.seal, panes: layer.panes, rows, stored });
         }
         let shape = match state.shape {
             millstream_checkpoint::StateShape::Layers => StateShape::Layers,
@@ -144,6 +174,22 @@ impl PipelineStore {
         let watermark = Watermark::from_ms(state.watermark);
         Ok(OperatorSnapshot { watermark, metrics: detail.metrics, shape, layers, next_seal: detail.next_seal })
     }
+}
+
+/// An operator's files, and which layer each is.
+pub(super) fn files_by_layer(state: &OperatorState) -> Result<Vec<(StoredLayer, StateFile)>> {
+    let detail: StoredDetail = from_json(&state.detail, "state of an operator")?;
+    Ok(detail.layers.into_iter().zip(state.files.iter().cloned()).collect())
+}
+
+/// Bytes of the rows, without those beside them in the same buffers.
+fn memory_of_rows(batch: &RecordBatch) -> u64 {
+    batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or_default() as u64).sum()
+}
+
+/// Bytes that the rows of a file take in memory; a guess if nobody noted it.
+fn memory_of(layer: &StoredLayer, file: &StateFile) -> u64 {
+    if layer.bytes > 0 { layer.bytes } else { file.bytes.saturating_mul(3) }
 }
 
 /// The rows of a layer under names that occur once, so that any reader of Parquet can tell columns apart.

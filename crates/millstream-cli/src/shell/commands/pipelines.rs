@@ -1,0 +1,135 @@
+//! `\pipelines`: what all pipelines are doing, live.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use millstream::{PipelineState, PipelineStatus};
+use millstream_time::Clock;
+use unicode_width::UnicodeWidthStr;
+
+use super::super::input::Call;
+use super::super::live::{Live, Look};
+use super::super::spark::sparkline;
+use super::super::statement::is_running;
+use super::super::{Ran, Shell};
+use super::{ArgKind, Command};
+use crate::format::{BOLD, PLAIN};
+use crate::quantity;
+
+pub(super) const COMMAND: Command = Command {
+    names: &["pipelines", "top"],
+    usage: "",
+    about: "a live screen of all pipelines: rates, watermark, lag, state, checkpoints",
+    help: "q or Ctrl-C leaves, space holds the picture still. Without a terminal the figures are printed once.\n\n  \\pipelines",
+    arg: ArgKind::None,
+    run,
+};
+
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Rates that the small chart shows.
+const HISTORY_MAX: usize = 24;
+const RED: &str = "\x1b[31m";
+
+/// The figures of a pipeline over time.
+#[derive(Debug, Default)]
+struct History {
+    at: Duration,
+    rows_in: u64,
+    rows_out: u64,
+    rates_in: Vec<Option<f64>>,
+    rate_out: f64,
+}
+
+impl History {
+    fn look(&mut self, at: Duration, status: &PipelineStatus) {
+        let seconds = at.saturating_sub(self.at).as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+        let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / seconds;
+        if self.at > Duration::ZERO && seconds > 0.0 {
+            self.rates_in.push(Some(rate(status.rows_in, self.rows_in)));
+            self.rate_out = rate(status.rows_out, self.rows_out);
+        }
+        if self.rates_in.len() > HISTORY_MAX {
+            self.rates_in.remove(0);
+        }
+        (self.at, self.rows_in, self.rows_out) = (at, status.rows_in, status.rows_out);
+    }
+}
+
+fn run(shell: &mut Shell<'_>, _: &Call) -> Ran {
+    let mut histories: BTreeMap<String, History> = BTreeMap::new();
+    let has_color = shell.screen.has_color() && shell.shows_rows();
+    if !shell.shows_rows() {
+        let lines = lines(&shell.engine.pipelines(), &histories, false);
+        return shell.print(&(lines.join("\n") + "\n"));
+    }
+    let mut live = Live::default();
+    loop {
+        let pipelines = shell.engine.pipelines();
+        let now = shell.clock.monotonic();
+        for status in &pipelines {
+            histories.entry(status.name.clone()).or_default().look(now, status);
+        }
+        live.draw(shell.screen, &lines(&pipelines, &histories, has_color))?;
+        if live.wait(shell, LOOK_EVERY)? == Look::Leave {
+            return live.end(shell.screen);
+        }
+    }
+}
+
+const HEAD: [&str; 11] =
+    ["pipeline", "state", "in/s", "out/s", "rows in", "rows out", "late", "watermark", "behind", "state held", "checkpoint"];
+
+fn lines(pipelines: &[PipelineStatus], histories: &BTreeMap<String, History>, has_color: bool) -> Vec<String> {
+    if pipelines.is_empty() {
+        return vec!["no pipelines (INSERT INTO … SELECT from a stream starts one; \\help pipelines)".to_owned()];
+    }
+    let none = History::default();
+    let rows: Vec<Vec<String>> = pipelines.iter().map(|status| cells(status, histories.get(&status.name).unwrap_or(&none))).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].width()).chain([HEAD[column].width()]).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
+    let line = |cells: &[String]| {
+        let padded = cells.iter().zip(&widths).enumerate().map(|(column, (cell, width))| match column {
+            0 | 1 => format!("{cell:<width$}"),
+            _ => format!("{cell:>width$}"),
+        });
+        padded.collect::<Vec<_>>().join("  ")
+    };
+    let head: Vec<String> = HEAD.map(str::to_owned).to_vec();
+    let head = if has_color { format!("{BOLD}{}{PLAIN}  in/s, last {} s", line(&head), HISTORY_MAX / 2) } else { line(&head) };
+    let mut lines = vec![head];
+    for (status, row) in pipelines.iter().zip(&rows) {
+        let history = histories.get(&status.name).unwrap_or(&none);
+        let is_failed = matches!(status.state, PipelineState::Failed(_));
+        let (on, off) = if has_color && is_failed { (RED, PLAIN) } else { ("", "") };
+        lines.push(format!("{on}{}{off}  {}", line(row), sparkline(&history.rates_in, HISTORY_MAX)).trim_end().to_owned());
+        if let PipelineState::Failed(message) = &status.state {
+            lines.extend(message.lines().take(2).map(|line| format!("  {line}")));
+        }
+        if !status.idle_sources.is_empty() {
+            lines.push(format!("  idle: {}", status.idle_sources.join(", ")));
+        }
+    }
+    lines
+}
+
+fn cells(status: &PipelineStatus, history: &History) -> Vec<String> {
+    let rate = |value: f64| if is_running(status) { quantity::count(value) } else { "-".to_owned() };
+    let watermark = status.watermark_ms.and_then(chrono::DateTime::from_timestamp_millis);
+    let age =
+        |since: i64| u64::try_from(status.clock_ms.saturating_sub(since)).ok().map(|ms| quantity::duration(Duration::from_millis(ms)));
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    vec![
+        status.name.clone(),
+        status.state.to_string(),
+        rate(history.rates_in.last().copied().flatten().unwrap_or(0.0)),
+        rate(history.rate_out),
+        quantity::rows(status.rows_in),
+        quantity::rows(status.rows_out),
+        quantity::rows(status.late_rows),
+        or_dash(watermark.map(|time| time.naive_utc().format("%m-%d %H:%M:%S").to_string())),
+        or_dash(status.watermark_ms.and_then(age)),
+        quantity::bytes(status.state_bytes),
+        or_dash(status.last_checkpoint.as_ref().and_then(|checkpoint| age(checkpoint.created_ms)).map(|age| format!("{age} ago"))),
+    ]
+}

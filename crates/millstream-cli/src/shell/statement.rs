@@ -1,0 +1,328 @@
+//! Runs SQL: one statement after the other, rows into a [`View`], with keys and signals heard meanwhile.
+
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use futures::FutureExt;
+use millstream::{Outcome, ParsedStatement, PipelineState, PipelineStatus, Query};
+use millstream_time::Clock;
+
+use super::result::ResultView;
+use super::terminal::{self, Key};
+use super::{Failure, Ran, Shell};
+use crate::interrupt::Signal;
+use crate::report::{missing_rows, summary};
+use crate::screen::Screen;
+use crate::status_line::Progress;
+
+/// How often keys are looked at and views may draw.
+const TICK: Duration = Duration::from_millis(40);
+const STATUS_EVERY: Duration = Duration::from_millis(250);
+/// A stopped query that has not ended by then ends behind the prompt's back.
+const STOP_WITHIN: Duration = Duration::from_millis(120);
+
+/// What shows the rows of a query.
+pub(crate) trait View {
+    /// The columns are known.
+    fn begin(&mut self, schema: &SchemaRef, screen: &mut Screen) -> io::Result<()>;
+    /// Rows have come. False: no more are wanted.
+    fn batch(&mut self, batch: &RecordBatch, screen: &mut Screen) -> io::Result<bool>;
+    /// Some time has passed.
+    fn tick(&mut self, now: Duration, screen: &mut Screen) -> io::Result<()>;
+    /// The terminal has another size.
+    fn resized(&mut self, _screen: &mut Screen) -> io::Result<()> {
+        Ok(())
+    }
+    /// No more rows come.
+    fn finish(&mut self, screen: &mut Screen) -> io::Result<()>;
+    /// It draws in place: `q` leaves, and there is no live line.
+    fn is_live(&self) -> bool {
+        false
+    }
+}
+
+/// How a query has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) rows: u64,
+    pub(crate) elapsed: Duration,
+    pub(crate) status: PipelineStatus,
+    pub(crate) stopped: Option<Signal>,
+    /// The view had enough.
+    pub(crate) is_cut: bool,
+}
+
+impl Shell<'_> {
+    /// Runs a text of statements; `line` is where it begins in the file `name`.
+    pub(super) fn run_sql(&mut self, sql: &str, name: Option<&str>, line: usize) -> Ran {
+        let sql = self.substituted(sql);
+        let placed = |at: u64, message: String| match name {
+            Some(name) => format!("{name}:{}: {message}", at as usize + line),
+            None => message,
+        };
+        let statements = self.session.parse(&sql).map_err(|error| placed(1, error.to_string()))?;
+        for statement in &statements {
+            self.run_statement(statement).map_err(|failure| match failure {
+                Failure::Message(message) => Failure::Message(placed(statement.line, message)),
+                other => other,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// `:name` and `:'name'` for variables of `\set`, outside of strings and comments.
+    fn substituted(&self, sql: &str) -> String {
+        if self.variables.is_empty() || !sql.contains(':') {
+            return sql.to_owned();
+        }
+        super::commands::set::substitute(sql, &self.variables)
+    }
+
+    fn run_statement(&mut self, statement: &ParsedStatement) -> Ran {
+        let start = self.clock.monotonic();
+        match self.start_statement(statement)? {
+            Outcome::Done { message } => {
+                let elapsed = self.clock.monotonic().saturating_sub(start);
+                let time = if self.view.timing { format!(" ({})", crate::quantity::duration(elapsed)) } else { String::new() };
+                self.screen.note(&format!("{message}{time}"));
+                Ok(())
+            }
+            Outcome::Pipeline(handle) => {
+                self.screen.note(&format!("pipeline {} started (\\pipelines shows it at work)", handle.name()));
+                Ok(())
+            }
+            Outcome::Rows(query) => {
+                if is_query(&statement.text) {
+                    self.last_query = Some(statement.text.clone());
+                }
+                let mut view = ResultView::new(self, query.is_stream());
+                let ended = self.show(query, &mut view, start)?;
+                self.tell(&ended, view.note());
+                ended.stopped.map_or(Ok(()), |signal| Err(Failure::Stopped(signal)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Runs a statement up to its outcome; Ctrl-C gives it up.
+    pub(super) fn start_statement(&mut self, statement: &ParsedStatement) -> Result<Outcome, Failure> {
+        let session = self.session.clone();
+        let Self { runtime, signals, .. } = self;
+        runtime.block_on(async {
+            let work = pin!(session.run(statement));
+            tokio::select! {
+                biased;
+                signal = signals.next() => Err(Failure::Stopped(signal)),
+                outcome = work => Ok(outcome?),
+            }
+        })
+    }
+
+    /// Starts a query that a command needs.
+    pub(super) fn start_query(&mut self, sql: &str) -> Result<Query, Failure> {
+        let sql = self.substituted(sql);
+        let statements = self.session.parse(&sql)?;
+        let [statement] = statements.as_slice() else {
+            return Err(Failure::Message(format!("one query is expected: got {} statements", statements.len())));
+        };
+        match self.start_statement(statement)? {
+            Outcome::Rows(query) => Ok(query),
+            _ => Err(Failure::Message("a query is expected: this statement gives no rows".to_owned())),
+        }
+    }
+
+    /// Shows the rows of a query until it ends, Ctrl-C is pressed, or the view has enough.
+    pub(super) fn show(&mut self, query: Query, view: &mut dyn View, start: Duration) -> Result<Ended, Failure> {
+        let engine = self.engine.clone();
+        let is_interactive = self.is_interactive;
+        let Self { runtime, signals, screen, clock, typed_ahead, .. } = self;
+        let mut drive =
+            Drive { query, view, screen, clock, typed_ahead, is_interactive, tick_at: TICK, status_at: STATUS_EVERY, paused: false };
+        runtime.block_on(async {
+            let schema = drive.query.schema();
+            drive.view.begin(&schema, drive.screen)?;
+            drive.tick_at = drive.clock.monotonic() + TICK;
+            drive.status_at = drive.clock.monotonic() + STATUS_EVERY;
+            let shown = drive.rows(signals, &engine).await;
+            let Drive { query, view, screen, clock, .. } = drive;
+            let status = query.status();
+            if !matches!(shown, Ok(End { at_end: true, .. })) {
+                // It winds down by itself if that takes longer.
+                tokio::select! {
+                    _ = query.stop() => {}
+                    () = clock.sleep(STOP_WITHIN) => {}
+                }
+            }
+            screen.clear_status();
+            let finished = view.finish(screen).and_then(|()| screen.flush());
+            let end = shown?;
+            finished?;
+            let elapsed = clock.monotonic().saturating_sub(start);
+            Ok(Ended { rows: end.rows, elapsed, status, stopped: end.stopped, is_cut: !end.at_end && end.stopped.is_none() && !end.left })
+        })
+    }
+
+    /// The line under a result.
+    pub(super) fn tell(&mut self, ended: &Ended, note: Option<String>) {
+        let mut text = match (self.view.timing, ended.rows) {
+            (true, rows) => summary(rows, ended.elapsed, ended.status.rows_in),
+            (false, 1) => "(1 row)".to_owned(),
+            (false, rows) => format!("({rows} rows)"),
+        };
+        if ended.is_cut {
+            text = format!("(the first {} rows; \\o FILE writes all, LIMIT and ORDER BY choose)", ended.rows);
+        }
+        if ended.stopped.is_some() {
+            text = stopped_summary(ended);
+        }
+        if let Some(note) = note {
+            text.push_str(&format!("  {note}"));
+        }
+        self.screen.note(&text);
+        let status = &ended.status;
+        if let Some(text) = missing_rows(status.rejected_rows, status.last_rejected.as_deref(), status.late_rows, status.untimed_rows) {
+            self.screen.warning(&text);
+        }
+    }
+}
+
+fn stopped_summary(ended: &Ended) -> String {
+    use crate::quantity;
+    let status = &ended.status;
+    let counted = |rows: u64| quantity::rows(rows);
+    let plural = if status.open_windows == 1 { "" } else { "s" };
+    let open =
+        if status.open_windows > 0 { format!(", {} open window{plural} given up", counted(status.open_windows)) } else { String::new() };
+    let input = if status.rows_in > 0 { format!("{} rows in, ", counted(status.rows_in)) } else { String::new() };
+    format!("stopped after {}: {input}{} rows out{open}", quantity::duration(ended.elapsed), counted(ended.rows))
+}
+
+/// True for what `\chart` and `\watch` take up again.
+fn is_query(sql: &str) -> bool {
+    let first: String = sql.trim_start_matches('(').chars().take_while(char::is_ascii_alphabetic).collect();
+    ["select", "with", "values", "table"].contains(&first.to_ascii_lowercase().as_str())
+}
+
+struct Drive<'a> {
+    query: Query,
+    view: &'a mut dyn View,
+    screen: &'a mut Screen,
+    clock: &'a millstream_time::SystemClock,
+    typed_ahead: &'a mut String,
+    is_interactive: bool,
+    tick_at: Duration,
+    status_at: Duration,
+    paused: bool,
+}
+
+struct End {
+    rows: u64,
+    at_end: bool,
+    stopped: Option<Signal>,
+    left: bool,
+}
+
+enum Event {
+    Batch(Option<Result<RecordBatch, millstream::Error>>),
+    Signal(Signal),
+    Tick,
+}
+
+impl Drive<'_> {
+    async fn rows(&mut self, signals: &mut super::signals::Signals, engine: &millstream::Engine) -> Result<End, Failure> {
+        let mut end = End { rows: 0, at_end: false, stopped: None, left: false };
+        loop {
+            match self.next(signals).await? {
+                Event::Signal(signal) => {
+                    end.stopped = Some(signal);
+                    return Ok(end);
+                }
+                Event::Batch(None) => {
+                    end.at_end = true;
+                    return Ok(end);
+                }
+                Event::Batch(Some(batch)) => {
+                    let batch = batch?;
+                    end.rows += batch.num_rows() as u64;
+                    if !self.view.batch(&batch, self.screen)? {
+                        return Ok(end);
+                    }
+                }
+                Event::Tick => {}
+            }
+            let now = self.clock.monotonic();
+            if now < self.tick_at {
+                continue;
+            }
+            self.tick_at = now + TICK;
+            self.view.tick(now, self.screen)?;
+            if self.take_keys()? {
+                end.left = true;
+                return Ok(end);
+            }
+            self.refresh_status(now, engine)?;
+        }
+    }
+
+    async fn next(&mut self, signals: &mut super::signals::Signals) -> Result<Event, Failure> {
+        if let Some(signal) = signals.next().now_or_never() {
+            return Ok(Event::Signal(signal));
+        }
+        if !self.paused
+            && let Some(batch) = self.query.next().now_or_never()
+        {
+            return Ok(Event::Batch(batch));
+        }
+        self.screen.flush()?;
+        let wait = self.tick_at.saturating_sub(self.clock.monotonic());
+        let paused = self.paused;
+        let query = &mut self.query;
+        Ok(tokio::select! {
+            biased;
+            signal = signals.next() => Event::Signal(signal),
+            batch = query.next(), if !paused => Event::Batch(batch),
+            () = self.clock.sleep(wait) => Event::Tick,
+        })
+    }
+
+    /// Space pauses; `q` leaves what is drawn in place. True: leave.
+    fn take_keys(&mut self) -> io::Result<bool> {
+        if !self.is_interactive || !(self.query.is_stream() || self.view.is_live()) {
+            return Ok(false);
+        }
+        while let Some(key) = terminal::pressed() {
+            match key {
+                Key::Space => self.paused = !self.paused,
+                Key::Leave if self.view.is_live() => return Ok(true),
+                Key::Leave => {}
+                Key::Text(text) => self.typed_ahead.push_str(&text),
+                Key::Resized => self.view.resized(self.screen)?,
+            }
+            self.status_at = Duration::ZERO;
+        }
+        Ok(false)
+    }
+
+    fn refresh_status(&mut self, now: Duration, engine: &millstream::Engine) -> io::Result<()> {
+        if now < self.status_at || !self.is_interactive || self.view.is_live() {
+            return Ok(());
+        }
+        self.status_at = now + STATUS_EVERY;
+        let own = self.query.status();
+        let mut running: Vec<PipelineStatus> = engine.pipelines().into_iter().filter(|other| other.name != own.name).collect();
+        if self.query.is_stream() {
+            running.insert(0, own);
+        }
+        let running: Vec<Progress> = running.iter().filter(|status| is_running(status)).map(Progress::of).collect();
+        let hint = if self.paused { Some("paused, space goes on") } else { None };
+        self.screen.show_status_with(now, &running, hint)
+    }
+}
+
+/// True while figures change.
+pub(crate) fn is_running(status: &PipelineStatus) -> bool {
+    matches!(status.state, PipelineState::Starting | PipelineState::Running)
+}

@@ -1,0 +1,69 @@
+//! State in sealed layers, which may be in memory or only in the store.
+//!
+//! ```text
+//!  active table ── snapshot ──▶ layer in memory ── stored by a checkpoint, evict ──▶ layer in the store
+//!       ▲                                                                               │ recall, before its pane closes
+//!       └── rows of a pane, merged when it closes  ◀── take_back, piece after piece ────┘
+//! ```
+//!
+//! An operator does no I/O: it says which pieces it needs, and whoever turns the crank reads them and hands them over. So a pane that
+//! comes back needs memory for its groups and one piece, not for all its pieces.
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::common::Result;
+use millstream_time::Watermark;
+
+use crate::pane_aggregate::Layer;
+
+/// What one layer has of one pane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StoredPiece {
+    /// The snapshot that contained the layer first.
+    pub seal: u64,
+    /// Start of the pane.
+    pub pane: i64,
+}
+
+/// Layers of a pane that are to become one.
+#[derive(Debug)]
+pub struct LayerMerge {
+    pub(crate) pane: i64,
+    pub(crate) chosen: Vec<Layer>,
+}
+
+impl LayerMerge {
+    /// Pieces that are not in memory; merging needs their rows.
+    pub fn stored(&self) -> Vec<StoredPiece> {
+        let stored = self.chosen.iter().filter(|layer| layer.batch.is_none());
+        stored.map(|layer| StoredPiece { seal: layer.seal, pane: self.pane }).collect()
+    }
+}
+
+/// The state of an operator whose snapshots are [layers](crate::StateShape::Layers).
+///
+/// `next_merge` and `merge` may run beside everything else, on a thread of their own; the others run alone.
+pub trait LayeredState: Send + Sync {
+    /// Bytes in memory that can leave it once the next snapshot is stored.
+    fn can_leave(&self) -> u64;
+
+    /// Lets rows of layers with a seal before `sealed_before` go until `bytes` are free, those that are needed last first. They must
+    /// be stored. Gives the bytes freed.
+    fn evict(&self, sealed_before: u64, bytes: u64) -> u64;
+
+    /// Bytes that must come back before the operator advances to `watermark`.
+    fn due_back(&self, watermark: Watermark) -> u64;
+
+    /// The pieces that [`due_back`](Self::due_back) speaks of. From now on the operator counts on each of them being given to
+    /// [`take_back`](Self::take_back) before it advances to `watermark`.
+    fn recall(&self, watermark: Watermark) -> Vec<StoredPiece>;
+
+    /// Takes rows of a recalled piece; those of other panes among them are left out. A piece may come in several parts.
+    fn take_back(&self, piece: StoredPiece, rows: &[RecordBatch]) -> Result<()>;
+
+    /// Layers that should be merged and take at most `bytes_max` together.
+    fn next_merge(&self, bytes_max: u64) -> Option<LayerMerge>;
+
+    /// Merges them; `stored` are the rows of all that [`LayerMerge::stored`] names. If some of the layers have gone meanwhile nothing
+    /// changes.
+    fn merge(&self, merge: &LayerMerge, stored: &[(StoredPiece, Vec<RecordBatch>)]) -> Result<()>;
+}

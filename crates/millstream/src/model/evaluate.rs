@@ -1,0 +1,168 @@
+//! One prediction of a batch: NULL features, chunks, the timeout, what becomes of failures, and the figures.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StructArray, UInt32Array, new_null_array};
+use datafusion::arrow::buffer::NullBuffer;
+use datafusion::arrow::compute::{cast, concat, nullif, take};
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::{Result, exec_datafusion_err};
+use millstream_ml::error::{ModelError, ModelResult};
+use millstream_ml::model::Watch;
+use millstream_time::Clock;
+
+use super::function::{carried, vector_of};
+use super::options::{NullFeatures, OnError};
+use super::pinned::Pin;
+use super::registry::ModelVersion;
+use super::shape::{ResultColumn, ResultSource, class_fields};
+use crate::error::Error;
+
+/// The clock of one call.
+struct Deadline<'a> {
+    clock: &'a Arc<dyn Clock>,
+    at: Duration,
+    timeout: Duration,
+}
+
+impl Watch for Deadline<'_> {
+    fn check(&self) -> ModelResult<()> {
+        if self.clock.monotonic() <= self.at {
+            return Ok(());
+        }
+        Err(ModelError::interrupted(format!(
+            "took longer than {} ms (hint: raise 'timeout', or use a smaller model)",
+            self.timeout.as_millis()
+        )))
+    }
+}
+
+/// The columns of the prediction. `arrays` are the arguments, or one list that holds them all.
+pub(super) fn predict(
+    pin: &Pin,
+    arrays: &[ArrayRef],
+    rows: usize,
+    columns: &[ResultColumn],
+    clock: &Arc<dyn Clock>,
+) -> Result<Vec<ArrayRef>> {
+    let started = clock.monotonic();
+    let options = &pin.version.options;
+    let deadline = Deadline { clock, at: started.saturating_add(options.timeout), timeout: options.timeout };
+    let outcome = features_of(&pin.version, arrays, rows).and_then(|(features, nulls)| {
+        let null_rows = nulls.as_ref().map_or(0, NullBuffer::null_count);
+        if null_rows > 0 && options.null_features == NullFeatures::Error {
+            return Err(ModelError::input(
+                "a feature is NULL (hint: 'null_features' = 'null' predicts NULL, 'missing' lets the model see NaN)",
+            ));
+        }
+        let results = in_chunks(&pin.version, &features, rows, columns, &deadline)?;
+        Ok((results, nulls.filter(|_| options.null_features == NullFeatures::Null)))
+    });
+    let took = clock.monotonic().saturating_sub(started);
+    let null_rows = outcome.as_ref().ok().and_then(|(_, nulls)| nulls.as_ref()).map_or(0, NullBuffer::null_count);
+    pin.model.counters.count(rows, null_rows, took, outcome.is_err());
+    match outcome {
+        Ok((results, None)) => Ok(results),
+        Ok((results, Some(nulls))) => {
+            let missing = BooleanArray::new(!nulls.inner(), None);
+            results.iter().map(|array| Ok(nullif(array, &missing)?)).collect()
+        }
+        Err(_) if options.on_error == OnError::Null => Ok(columns.iter().map(|column| new_null_array(&column.data_type, rows)).collect()),
+        Err(error) => Err(carried(Error::user("38000", format!("model {}: {error}", pin.model.name)))),
+    }
+}
+
+/// One array a feature, and the rows that have none of them NULL.
+fn features_of(version: &ModelVersion, arrays: &[ArrayRef], rows: usize) -> ModelResult<(Vec<ArrayRef>, Option<NullBuffer>)> {
+    let features = match arrays {
+        [only] if vector_of(only.data_type()).is_some() => elements(only, version.shape.arguments.len(), rows)?,
+        arrays => arrays.to_vec(),
+    };
+    let nulls = features.iter().fold(None, |nulls, array| NullBuffer::union(nulls.as_ref(), array.logical_nulls().as_ref()));
+    Ok((features, nulls.filter(|nulls| nulls.null_count() > 0)))
+}
+
+/// A list a row as one array a feature.
+fn elements(lists: &ArrayRef, count: usize, rows: usize) -> ModelResult<Vec<ArrayRef>> {
+    let wrong = |error: &dyn std::fmt::Display| ModelError::input(error.to_string());
+    let (values, starts): (ArrayRef, Vec<Option<u32>>) = match lists.data_type() {
+        DataType::FixedSizeList(_, _) => {
+            let lists = lists.as_fixed_size_list();
+            let start = |row: usize| lists.is_valid(row).then(|| lists.value_offset(row) as u32);
+            (Arc::clone(lists.values()), (0..rows).map(start).collect())
+        }
+        _ => {
+            let lists = cast(
+                lists,
+                &DataType::new_list(vector_of(lists.data_type()).map_or(DataType::Float64, |field| field.data_type().clone()), true),
+            );
+            let lists = lists.map_err(|error| wrong(&error))?;
+            let lists = lists.as_list::<i32>();
+            if let Some(row) = (0..rows).find(|row| lists.is_valid(*row) && lists.value_length(*row) as usize != count) {
+                let given = lists.value_length(row);
+                return Err(ModelError::input(format!("a list of {given} values where the model takes {count} features")));
+            }
+            let start = |row: usize| lists.is_valid(row).then(|| lists.value_offsets()[row] as u32);
+            (Arc::clone(lists.values()), (0..rows).map(start).collect())
+        }
+    };
+    let column = |feature: u32| {
+        let places: UInt32Array = starts.iter().map(|start| start.map(|start| start + feature)).collect();
+        take(&values, &places, None).map_err(|error| wrong(&error))
+    };
+    (0..count as u32).map(column).collect()
+}
+
+/// The columns, chunk by chunk.
+fn in_chunks(
+    version: &ModelVersion,
+    features: &[ArrayRef],
+    rows: usize,
+    columns: &[ResultColumn],
+    deadline: &Deadline<'_>,
+) -> ModelResult<Vec<ArrayRef>> {
+    let step = version.options.batch_rows_max;
+    let mut chunks = Vec::with_capacity(rows.div_ceil(step));
+    let mut first = 0;
+    while first < rows || chunks.is_empty() {
+        let length = step.min(rows - first);
+        let slices: Vec<ArrayRef> = features.iter().map(|array| array.slice(first, length)).collect();
+        let outputs = version.model.predict(&slices, length, deadline)?;
+        deadline.check()?;
+        let results = columns.iter().map(|column| result(column, &outputs)).collect::<Result<Vec<_>>>();
+        chunks.push(results.map_err(|error| ModelError::input(error.to_string()))?);
+        first += length.max(1);
+    }
+    if chunks.len() == 1 {
+        return Ok(chunks.swap_remove(0));
+    }
+    let column = |at: usize| {
+        let parts: Vec<&dyn Array> = chunks.iter().map(|chunk| chunk[at].as_ref()).collect();
+        concat(&parts).map_err(|error| ModelError::input(error.to_string()))
+    };
+    (0..columns.len()).map(column).collect()
+}
+
+/// A column of the prediction from the model's outputs.
+fn result(column: &ResultColumn, outputs: &[ArrayRef]) -> Result<ArrayRef> {
+    let array: ArrayRef = match &column.from {
+        ResultSource::Output(output) => Arc::clone(&outputs[*output]),
+        ResultSource::Element { output, element } => every(&outputs[*output], *element)?,
+        ResultSource::Classes { output, classes } => {
+            let arrays = (0..classes.len()).map(|class| every(&outputs[*output], class)).collect::<Result<Vec<_>>>()?;
+            Arc::new(StructArray::try_new(class_fields(classes).into(), arrays, None)?)
+        }
+    };
+    if *array.data_type() == column.data_type { Ok(array) } else { Ok(cast(&array, &column.data_type)?) }
+}
+
+/// The same element of each list.
+fn every(lists: &ArrayRef, element: usize) -> Result<ArrayRef> {
+    let lists = lists.as_fixed_size_list_opt().ok_or_else(|| exec_datafusion_err!("probabilities are no lists"))?;
+    let width = lists.value_length() as usize;
+    let values = lists.values().as_primitive_opt::<datafusion::arrow::datatypes::Float64Type>();
+    let values = values.ok_or_else(|| exec_datafusion_err!("probabilities are no doubles"))?;
+    let picked = values.values().iter().skip(element).step_by(width.max(1)).copied();
+    Ok(Arc::new(datafusion::arrow::array::Float64Array::from_iter_values(picked)))
+}
