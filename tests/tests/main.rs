@@ -13,6 +13,7 @@ mod golden;
 mod hostile;
 mod late_rows;
 mod layering;
+mod learning;
 mod models;
 mod oracle;
 mod other_readers;

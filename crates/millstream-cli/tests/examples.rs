@@ -113,6 +113,8 @@ examples! {
     nexmark_q8: "07_nexmark_q8",
     top_sellers: "08_top_sellers",
     cascade: "11_cascade",
+    learned_anomalies: "13_learned_anomalies",
+    online_classifier: "14_online_classifier",
     fraud_score: "fraud_score",
 }
 
@@ -187,6 +189,16 @@ fn check_page(page: &str) {
     std::fs::write(&path, blocks.collect::<Vec<_>>().join("\n")).unwrap();
     let (stdout, _) = run(path.to_str().unwrap(), &[]);
     assert!(stdout.lines().count() > 2, "{page} prints rows");
+}
+
+#[test]
+fn documentation_of_learning() {
+    check_page("docs/learning.md");
+}
+
+#[test]
+fn documentation_of_metrics() {
+    check_page("docs/metrics.md");
 }
 
 #[test]

@@ -158,6 +158,8 @@ fn every_learner() -> Vec<(&'static str, Vec<(&'static str, &'static str)>)> {
         ),
         ("mlp_regressor", vec![("batch_size", "16")]),
         ("gaussian_naive_bayes", vec![("positive_label", "true")]),
+        ("majority_class", vec![]),
+        ("no_change", vec![]),
         ("k_means", vec![("clusters", "3"), ("scaler", "standard")]),
         ("half_space_trees", vec![("trees", "5"), ("height", "4"), ("window_size", "100")]),
         ("robust_z_score", vec![("window_size", "40")]),
@@ -360,7 +362,7 @@ fn what_is_wrong_is_said() {
     assert_eq!(
         error(definition("logistic_regresion", &names, &[])),
         "there is no learner of type logistic_regresion (hint: did you mean logistic_regression? types are linear_regression, \
-         logistic_regression, softmax_regression, mlp_classifier, mlp_regressor, gaussian_naive_bayes, k_means, half_space_trees, robust_z_score)"
+         logistic_regression, softmax_regression, mlp_classifier, mlp_regressor, gaussian_naive_bayes, majority_class, no_change, k_means, half_space_trees, robust_z_score)"
     );
     assert_eq!(
         error(definition("logistic_regression", &names, &[("optimiser", "adam")])),

@@ -149,6 +149,14 @@ pub trait StatefulOperator: fmt::Debug + Send + Sync {
     /// go. So a snapshot costs what came in since the last one.
     fn snapshot(&self, since: u64) -> Result<OperatorSnapshot>;
 
+    /// The checkpoint that the last snapshot went into exists: what was in it may be shown.
+    fn committed(&self) {}
+
+    /// Whether somebody waits for [`committed`](Self::committed): checkpoints are then taken even where the output needs none.
+    fn publishes(&self) -> bool {
+        false
+    }
+
     /// Its sealed layers, if that is what its state consists of: they can be merged, and leave memory.
     fn layers(&self) -> Option<&dyn LayeredState> {
         None

@@ -62,6 +62,10 @@ fn explain_operator(operator: &OperatorPlan, pipeline: &PipelinePlan) -> String 
             )
         }
         OperatorKind::Buffer { window, .. } => format!("WindowBuffer {window}; state: buffer"),
+        OperatorKind::Ordered { order, maker } => {
+            let by = if order.time.is_some() { "by event time" } else { "as they come" };
+            format!("{}, rows {by}; state: keyed", maker.describe())
+        }
         OperatorKind::Limit { offset, limit } => {
             let limit = limit.map_or_else(|| "all".to_owned(), |limit| limit.to_string());
             format!("StreamLimit limit={limit}, offset={offset}; state: keyed")

@@ -16,8 +16,8 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitio
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 use millstream_operators::pane_table::PaneAggregateExpr;
 use millstream_operators::{
-    EpochScan, OutputColumn, PaneAggregate, PaneAggregateSpec, StatefulOperator, StreamLimit, TimeSource, WindowAssignExec, WindowBuffer,
-    window_fields,
+    EpochScan, OrderedRows, OutputColumn, PaneAggregate, PaneAggregateSpec, StatefulOperator, StreamLimit, TimeSource, WindowAssignExec,
+    WindowBuffer, window_fields,
 };
 use millstream_time::WindowSpec;
 
@@ -69,6 +69,10 @@ pub async fn plan_pipeline(pipeline: &PipelinePlan, state: &SessionState) -> Res
             }
             OperatorKind::Buffer { window, time } => {
                 operators.push(Arc::new(window_buffer(*window, *time, &plan)));
+                None
+            }
+            OperatorKind::Ordered { order, maker } => {
+                operators.push(Arc::new(OrderedRows::try_new(*order, plan.schema(), maker.as_ref())?));
                 None
             }
             OperatorKind::Limit { offset, limit } => {

@@ -14,6 +14,7 @@ use millstream_sql::logical::relation::WindowRelationPlanner;
 use millstream_sql::logical::window_rule::WindowAggregateRule;
 
 use crate::file_table::FileTables;
+use crate::learning::{LearnRelationPlanner, Learners};
 use crate::metric_functions::metric_functions;
 
 /// The time of the running epoch, in milliseconds since 1970; what `now()` gives in a pipeline.
@@ -31,7 +32,7 @@ impl EpochClock {
 }
 
 /// A context without tables. `parallelism` is the number of partitions of a stage.
-pub(crate) fn new_context(parallelism: usize, memory_limit: Option<u64>) -> Result<SessionContext> {
+pub(crate) fn new_context(parallelism: usize, memory_limit: Option<u64>, learners: &Arc<Learners>) -> Result<SessionContext> {
     let mut runtime = RuntimeEnvBuilder::new();
     if let Some(limit) = memory_limit {
         runtime = runtime.with_memory_limit(usize::try_from(limit).unwrap_or(usize::MAX), 1.0);
@@ -43,7 +44,7 @@ pub(crate) fn new_context(parallelism: usize, memory_limit: Option<u64>) -> Resu
         .with_config(config.clone())
         .with_default_features()
         .with_analyzer_rule(Arc::new(WindowAggregateRule))
-        .with_relation_planners(vec![Arc::new(WindowRelationPlanner)])
+        .with_relation_planners(vec![Arc::new(WindowRelationPlanner), Arc::new(LearnRelationPlanner::new(Arc::clone(learners)))])
         .build();
     let tables = Arc::clone(state.catalog_list());
     let with_files = DynamicFileCatalog::new(tables, Arc::new(FileTables::new(config, runtime)));

@@ -42,6 +42,8 @@ pub(crate) enum ObjectKind {
     #[serde(rename = "materialized_view")]
     MaterializedView,
     Pipeline,
+    /// A model that learns, without a pipeline of its own.
+    Learner,
     Model,
 }
 
@@ -59,6 +61,7 @@ impl fmt::Display for ObjectKind {
             Self::View => "view",
             Self::MaterializedView => "materialized view",
             Self::Pipeline => "pipeline",
+            Self::Learner => "model",
             Self::Model => "model",
         })
     }

@@ -17,6 +17,7 @@ use crate::checkpoint::{CheckpointFunction, LookInside};
 use crate::context::new_context;
 use crate::data_folder::{DataFolder, Place};
 use crate::error::{Error, Result};
+use crate::learning::{Learners, ModelState};
 use crate::memory::MemoryBudget;
 use crate::model::Models;
 use crate::pipeline::{PipelineHandle, PipelineStatus};
@@ -44,6 +45,7 @@ pub(crate) struct EngineInner {
     /// Where everything is remembered; `None`: nowhere.
     pub(crate) data: Option<DataFolder>,
     pub(crate) memory: Arc<MemoryBudget>,
+    pub(crate) learners: Arc<Learners>,
     pub(crate) models: Models,
 }
 
@@ -180,7 +182,8 @@ impl EngineBuilder {
     /// A table whose name is taken; a data folder that cannot be read or claimed, or a definition in it that does not work any
     /// more.
     pub async fn build(self) -> Result<Engine> {
-        let context = new_context(self.settings.parallelism, self.memory_limit).map_err(|error| Error::running(&error))?;
+        let learners = Arc::new(Learners::default());
+        let context = new_context(self.settings.parallelism, self.memory_limit, &learners).map_err(|error| Error::running(&error))?;
         for function in self.functions {
             context.register_udf(function);
         }
@@ -202,6 +205,7 @@ impl EngineBuilder {
             definitions: tokio::sync::Mutex::default(),
             data,
             memory: MemoryBudget::new(self.memory_limit),
+            learners: Arc::clone(&learners),
             models: Models::default(),
         };
         let engine = Engine { inner: Arc::new(inner) };
@@ -209,6 +213,7 @@ impl EngineBuilder {
             let inside = LookInside::new(function, Arc::downgrade(&engine.inner));
             engine.inner.context.register_udtf(function.name(), Arc::new(inside));
         }
+        engine.inner.context.register_udtf(ModelState::NAME, Arc::new(ModelState::new(learners)));
         for (name, table) in self.tables {
             engine.register_table(&name, table)?;
         }

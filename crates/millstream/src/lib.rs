@@ -31,6 +31,7 @@ mod engine;
 mod error;
 mod file_table;
 pub mod input;
+mod learning;
 mod memory;
 mod metric_functions;
 mod model;

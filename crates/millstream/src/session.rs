@@ -3,6 +3,7 @@
 pub(crate) mod describe;
 mod durable;
 mod hosted;
+mod learners;
 mod models;
 mod objects;
 mod pipelines;

@@ -7,6 +7,7 @@
 //! The order of things is that of River (Montiel et al.: River: machine learning for streaming data in Python, JMLR 2021), so
 //! that both give the same figures for the same rows.
 
+mod baseline;
 pub mod error;
 mod gradient;
 mod half_space_trees;
@@ -60,6 +61,8 @@ pub const KINDS: &[Kind] = &[
     kind!(perceptron::mlp_classifier, Binary, "two classes by a small neural net"),
     kind!(perceptron::mlp_regressor, Regression, "a number by a small neural net"),
     kind!(naive_bayes::gaussian_naive_bayes, Classes, "any number of classes by Bayes' rule"),
+    kind!(baseline::majority_class, Classes, "the class of most rows so far, to compare with"),
+    kind!(baseline::no_change, Classes, "the class of the row before, to compare with"),
     kind!(k_means::k_means, Cluster, "the nearest of several moving centres"),
     kind!(half_space_trees::half_space_trees, Anomaly, "anomalies in several features, by random trees"),
     kind!(robust_z_score::robust_z_score, Anomaly, "anomalies by median and median deviation"),

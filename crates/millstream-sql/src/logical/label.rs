@@ -15,7 +15,7 @@ use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{Aggregate, Expr, Join, LogicalPlan};
 use millstream_time::WindowSpec;
 
-use super::nodes::{EndBuffer, Leaf, StreamLimitNode, WindowAggregate, WindowAssign};
+use super::nodes::{EndBuffer, Leaf, OrderedNode, StreamLimitNode, WindowAggregate, WindowAssign};
 use super::stream_table::StreamTable;
 
 /// How rows come.
@@ -289,6 +289,11 @@ fn label_extension(plan: &LogicalPlan, node: &dyn std::any::Any, columns: usize)
     }
     if let Some(limit) = node.downcast_ref::<StreamLimitNode>() {
         return label(&limit.input);
+    }
+    if let Some(ordered) = node.downcast_ref::<OrderedNode>() {
+        let mut label = label(&ordered.input)?;
+        label.roles.resize(columns, Role::Plain);
+        return Ok(label);
     }
     if let Some(leaf) = node.downcast_ref::<Leaf>() {
         return Ok(leaf.label.clone());

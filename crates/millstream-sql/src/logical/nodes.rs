@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use datafusion::common::{Column, DFSchema, DFSchemaRef, Result, internal_err, plan_err};
 use datafusion::logical_expr::{Aggregate, Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
-use millstream_operators::{LeafId, window_fields};
+use millstream_operators::{LeafId, MakeTransform, window_fields};
 use millstream_time::WindowSpec;
 
 use super::label::{Label, Role, TimeDomain};
@@ -254,6 +254,86 @@ impl UserDefinedLogicalNodeCore for StreamLimitNode {
 
     fn with_exprs_and_inputs(&self, _: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
         Ok(Self { input: one_input(inputs, "StreamLimit")?, ..self.clone() })
+    }
+}
+
+/// Rows in a fixed order through something that remembers and adds columns: `LEARN(…)`.
+#[derive(Clone, Debug)]
+pub struct OrderedNode {
+    /// The rows.
+    pub input: Arc<LogicalPlan>,
+    /// Makes what remembers; it knows columns of the input by number.
+    pub maker: Arc<dyn MakeTransform>,
+    schema: DFSchemaRef,
+}
+
+impl OrderedNode {
+    /// A node over `input`; refuses an input that has columns of the added names already.
+    pub fn try_new(input: Arc<LogicalPlan>, maker: Arc<dyn MakeTransform>) -> Result<Self> {
+        let mut fields: Vec<_> = input.schema().iter().map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field))).collect();
+        for added in maker.added() {
+            if fields.iter().any(|(_, field)| field.name() == added.name()) {
+                let (name, what) = (added.name(), maker.describe());
+                return plan_err!(
+                    "column {name} exists already in the input of {what} (hint: select its columns by name and rename {name})"
+                );
+            }
+            fields.push((None, added));
+        }
+        let schema = Arc::new(DFSchema::new_with_metadata(fields, input.schema().metadata().clone())?);
+        Ok(Self { input, maker, schema })
+    }
+}
+
+impl PartialEq for OrderedNode {
+    fn eq(&self, other: &Self) -> bool {
+        self.input == other.input && self.maker.describe() == other.maker.describe()
+    }
+}
+
+impl Eq for OrderedNode {}
+
+impl std::hash::Hash for OrderedNode {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.input.hash(state);
+        self.maker.describe().hash(state);
+    }
+}
+
+impl PartialOrd for OrderedNode {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        self.input.partial_cmp(&other.input)
+    }
+}
+
+impl UserDefinedLogicalNodeCore for OrderedNode {
+    fn name(&self) -> &'static str {
+        "Ordered"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.input]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        Vec::new()
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Ordered: {}", self.maker.describe())
+    }
+
+    fn with_exprs_and_inputs(&self, _: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
+        Self::try_new(one_input(inputs, "Ordered")?, Arc::clone(&self.maker))
+    }
+
+    /// Columns are known by number: all stay.
+    fn necessary_children_exprs(&self, _: &[usize]) -> Option<Vec<Vec<usize>>> {
+        Some(vec![(0..self.input.schema().fields().len()).collect()])
     }
 }
 

@@ -13,11 +13,11 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, Result, plan_err};
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{Aggregate, Expr, Filter, LogicalPlan, Projection, SubqueryAlias, TableScan};
-use millstream_operators::LeafId;
+use millstream_operators::{LeafId, MakeTransform, RowOrder};
 use millstream_time::WindowSpec;
 
 use super::label::{Flow, Label, Role, TimeDomain, label};
-use super::nodes::{EndBuffer, Leaf, LeafSchema, StreamLimitNode, WindowAggregate, WindowAssign, as_node, extension};
+use super::nodes::{EndBuffer, Leaf, LeafSchema, OrderedNode, StreamLimitNode, WindowAggregate, WindowAssign, as_node, extension};
 use super::stream_table::StreamTable;
 
 /// A continuous query, cut.
@@ -97,6 +97,13 @@ pub enum OperatorKind {
         offset: u64,
         /// Rows let through.
         limit: Option<u64>,
+    },
+    /// Gives rows in a fixed order to what remembers them.
+    Ordered {
+        /// What the order is.
+        order: RowOrder,
+        /// Makes what remembers.
+        maker: Arc<dyn MakeTransform>,
     },
 }
 
@@ -180,6 +187,10 @@ impl Cutter {
         if let Some(limit) = as_node::<StreamLimitNode>(&node) {
             let kind = OperatorKind::Limit { offset: limit.offset, limit: limit.limit };
             return done(self.operator(&limit.input, kind, TimeDomain::Event, "limit", &node)?);
+        }
+        if let Some(ordered) = as_node::<OrderedNode>(&node) {
+            let kind = OperatorKind::Ordered { order: row_order(&label(&ordered.input)?), maker: Arc::clone(&ordered.maker) };
+            return done(self.operator(&ordered.input, kind, TimeDomain::Event, "learn", &node)?);
         }
         if label(&node)?.flow == Flow::Bounded {
             // Reached from above a stream: a bounded part that a stage joins with.
@@ -292,6 +303,12 @@ impl Cutter {
         let kind = OperatorKind::Aggregate { window: node.window, time, aggregate: aggregate.clone(), window_keys };
         self.push_operator(stage, kind, node.domain, "aggregate", plan)
     }
+}
+
+/// By event time, where there is one. Groups of a closed window come in no order of their own.
+fn row_order(input: &Label) -> RowOrder {
+    let time = input.roles.iter().position(|role| role.time_domain() == Some(TimeDomain::Event));
+    RowOrder { time, by_content: time.is_some() && input.flow == Flow::Closed }
 }
 
 /// Operators that feed one stage close by the same watermark: the smallest of all sources below that stage.

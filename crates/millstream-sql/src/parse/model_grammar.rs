@@ -1,5 +1,6 @@
 //! CREATE MODEL and ALTER MODEL.
 
+use datafusion::sql::sqlparser::ast::ObjectName;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
 
 use crate::error::{SqlError, SqlErrorKind, SqlResult};
@@ -37,14 +38,36 @@ impl Grammar<'_> {
     pub(super) fn create_model(&mut self, modifiers: Modifiers) -> SqlResult<Statement> {
         let if_not_exists = self.words(&["IF", "NOT", "EXISTS"]);
         let name = self.name()?;
+        if self.word("TYPE") {
+            return self.create_learner(modifiers, if_not_exists, name);
+        }
         let kind = self.model_of_file()?;
         if !self.peek_word(0, "WITH") {
             let hint = format!("CREATE MODEL {name} WITH ('format' = 'onnx', 'path' = 'model.onnx')");
-            return Err(self.expected("INPUT, OUTPUT or WITH").with_hint(hint));
+            return Err(self.expected("TYPE, INPUT, OUTPUT or WITH").with_hint(hint));
         }
         let options = self.with_options()?;
         let or_replace = modifiers.or_replace;
         Ok(Statement::CreateModel(Box::new(CreateModel { name, or_replace, if_not_exists, kind, options })))
+    }
+
+    /// `TYPE kind FEATURES (a, b) [LABEL y] [WITH (…)] [AS SELECT …]`, its first word read.
+    fn create_learner(&mut self, modifiers: Modifiers, if_not_exists: bool, name: ObjectName) -> SqlResult<Statement> {
+        let learner = self.parser.parse_identifier()?;
+        let form = format!("CREATE MODEL {name} TYPE {learner} FEATURES (a, b) LABEL y");
+        if !self.word("FEATURES") {
+            return Err(self.expected("FEATURES").with_hint(form));
+        }
+        let features = self.parenthesized_names()?;
+        if features.is_empty() {
+            return Err(self.expected("names of columns in parentheses after FEATURES").with_hint(form));
+        }
+        let label = if self.word("LABEL") { Some(self.parser.parse_identifier()?) } else { None };
+        let mut options = self.with_options()?;
+        let query = if self.word("AS") { Some(self.query_text(true)?) } else { None };
+        options.extend(self.with_options()?);
+        let kind = ModelKind::Learner { learner, features, label, query };
+        Ok(Statement::CreateModel(Box::new(CreateModel { name, or_replace: modifiers.or_replace, if_not_exists, kind, options })))
     }
 
     /// `[INPUT (a DOUBLE, …)] [OUTPUT (p DOUBLE, …)]`

@@ -2,7 +2,7 @@
 
 use datafusion::sql::sqlparser::ast::{DataType, Ident, ObjectName};
 
-use super::statement::WithOption;
+use super::statement::{QueryText, WithOption};
 
 /// `CREATE [OR REPLACE] MODEL [IF NOT EXISTS] name … WITH (…)`
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +29,17 @@ pub enum ModelKind {
         inputs: Vec<ModelColumn>,
         /// `OUTPUT (…)`; empty takes the file's.
         outputs: Vec<ModelColumn>,
+    },
+    /// It learns from a stream.
+    Learner {
+        /// `TYPE …`
+        learner: Ident,
+        /// `FEATURES (…)`
+        features: Vec<Ident>,
+        /// `LABEL y`
+        label: Option<Ident>,
+        /// `AS SELECT …`: what it learns from, for ever.
+        query: Option<QueryText>,
     },
 }
 

@@ -21,6 +21,7 @@ use crate::error::{SqlError, SqlErrorKind, SqlResult, closest};
 
 use super::dialect::select_all_from;
 use super::interval::{interval_error, interval_ms};
+use super::learn_call::rewrite_learn;
 use super::window_call::{Canonical, WindowKind};
 
 /// Rewrites the window table functions of `query`, also in its subqueries, CTEs and joins; a second call changes
@@ -117,6 +118,9 @@ impl Name {
 
 fn rewrite_factor(factor: &mut TableFactor) -> SqlResult<()> {
     let span = factor.span();
+    if rewrite_learn(factor).map_err(|err| err.with_span(span))? {
+        return Ok(());
+    }
     let rewritten = match factor {
         TableFactor::Table { with_hints, .. } if !with_hints.is_empty() => {
             return Err(SqlError::unsupported("WITH (…) after a table is not supported in a query").with_span(span));

@@ -47,7 +47,9 @@ impl Fingerprint {
             let (kind, window) = match &planned.kind {
                 OperatorKind::Aggregate { window, .. } => ("aggregate", window.to_string()),
                 OperatorKind::Buffer { window, .. } => ("buffer", window.to_string()),
-                _ => ("limit", String::new()),
+                // Another model or other options are another state.
+                OperatorKind::Ordered { maker, .. } => ("learn", maker.describe()),
+                OperatorKind::Limit { .. } => ("limit", String::new()),
             };
             let state = operator.state_schema();
             let columns = state.fields().iter();

@@ -153,7 +153,8 @@ impl Crank<'_> {
 
     /// False for a query whose rows are gone once they are read.
     fn wants_checkpoints(&self) -> bool {
-        self.checkpoints.is_durable() || self.output.can_discard() || self.output.keeps_rejected()
+        let publishes = || self.plan.operators().iter().any(|operator| operator.publishes());
+        self.checkpoints.is_durable() || self.output.can_discard() || self.output.keeps_rejected() || publishes()
     }
 
     fn checkpoint_due(&self) -> Option<Reason> {
@@ -201,6 +202,7 @@ impl Crank<'_> {
             }
             crash_point::reach("after-publish");
         }
+        self.plan.operators().iter().for_each(|operator| operator.committed());
         self.shared.status.lock().last_checkpoint = done.written.clone().map(|written| written.figures);
         self.checkpoints.published(done, self.plan.operators());
         Ok(())

@@ -82,7 +82,10 @@ pub(crate) async fn start(mut spec: PipelineSpec) -> Result<PipelineHandle> {
         }
         None => None,
     };
-    if restored.as_ref().is_some_and(|(_, finished)| *finished) {
+    if let Some((checkpoint, true)) = &restored {
+        if plan.operators().iter().any(|operator| operator.publishes()) {
+            plan.restore(&checkpoint.operators).map_err(|error| Error::running(&error))?;
+        }
         // Nothing can come any more.
         return Ok(PipelineHandle::finished(&spec.name));
     }

@@ -6,7 +6,7 @@ use datafusion::datasource::TableProvider;
 use millstream_sql::parse::{Drop, DropKind, SinkTarget, Statement};
 
 use super::run_statement::{done, object_name};
-use super::{Session, models, pipelines};
+use super::{Session, learners, models, pipelines};
 use crate::catalog::Object;
 use crate::data_folder::{DataFolder, ObjectKind};
 use crate::engine::bare;
@@ -109,6 +109,7 @@ pub(super) async fn drop_object(session: &Session, drop: &Drop) -> Result<Outcom
                 missing(drop, &name, "PIPELINE")
             };
         }
+        DropKind::Model if learners::drop_learner(session, &name).await? => return Ok(done("DROP MODEL")),
         DropKind::Model => {
             return if models::drop_model(session, &name).await? { Ok(done("DROP MODEL")) } else { missing(drop, &name, "MODEL") };
         }

@@ -6,6 +6,7 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::sql::sqlparser::ast;
 use millstream_connectors::{Options, Sink};
+use millstream_sql::logical::{OperatorKind, PipelinePlan};
 use millstream_sql::parse::{CreateSink, Insert, PipelineAction, PipelineCommand, SinkTarget, identifier_text};
 use millstream_sql::physical;
 
@@ -23,7 +24,7 @@ pub(super) fn spec(
     session: &Session,
     planner: Planner<'_>,
     name: String,
-    plan: Box<millstream_sql::logical::PipelinePlan>,
+    plan: Box<PipelinePlan>,
     streams: Vec<Arc<Stream>>,
     output: Output,
 ) -> PipelineSpec {
@@ -189,6 +190,7 @@ async fn write(
         }
         Planned::Pipeline { plan, streams } => {
             check_bad_rows_tables(session, &streams)?;
+            claim_models(&plan, &name, &planner)?;
             let sql = planner.sql;
             let id = session.remember(ObjectKind::Pipeline, &name, sql).await?;
             let rejected = rejected_sinks(session, &streams, &name, id)?;
@@ -201,6 +203,15 @@ async fn write(
             started.map(Outcome::Pipeline)
         }
     }
+}
+
+/// Says that the pipeline trains the models of its LEARNs; what they learn is shown to others from its checkpoints on.
+pub(super) fn claim_models(plan: &PipelinePlan, pipeline: &str, planner: &Planner<'_>) -> Result<()> {
+    let makers = plan.operators.iter().filter_map(|operator| match &operator.kind {
+        OperatorKind::Ordered { maker, .. } => Some(maker),
+        _ => None,
+    });
+    makers.into_iter().try_for_each(|maker| maker.claim(pipeline)).map_err(|error| planner.error(&error))
 }
 
 /// Says what is wrong with the tables of bad rows before anything is stored.

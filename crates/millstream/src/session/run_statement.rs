@@ -6,11 +6,11 @@ use datafusion::arrow::array::{RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::physical_plan::{execute_stream, memory::MemoryStream};
 use datafusion::sql::sqlparser::ast;
-use millstream_sql::parse::{Explain, SelectQuery, SetOption, ShowKind, Statement, identifier_text};
+use millstream_sql::parse::{Explain, ModelKind, SelectQuery, SetOption, ShowKind, Statement, identifier_text};
 use millstream_sql::{explain::explain_pipeline, physical};
 use tokio::sync::mpsc;
 
-use super::{Session, describe, models, objects, pipelines, tables, views};
+use super::{Session, describe, learners, models, objects, pipelines, tables, views};
 use crate::error::{Error, Result};
 use crate::pipeline::{Output, start};
 use crate::planning::{Planned, Planner};
@@ -26,6 +26,9 @@ pub(super) async fn run(session: &Session, statement: &Statement, sql: &str) -> 
         Statement::CreateView(create) if create.materialized => Box::pin(views::create_materialized_view(session, create, sql)).await,
         Statement::CreateView(create) => Box::pin(views::create_view(session, create, sql)).await,
         Statement::CreateSink(create) => Box::pin(pipelines::create_sink(session, create, sql)).await,
+        Statement::CreateModel(create) if matches!(create.kind, ModelKind::Learner { .. }) => {
+            Box::pin(learners::create_learner(session, create, sql)).await
+        }
         Statement::CreateModel(create) => Box::pin(models::create_model(session, create, sql)).await,
         Statement::AlterModel(alter) => Box::pin(models::alter_model(session, alter)).await,
         Statement::DescribeModel(name) => models::describe_model(session, name),

@@ -13,7 +13,7 @@ use millstream_connectors::Options;
 use millstream_sql::parse::{CreateView, identifier_text};
 
 use super::objects::{Modifiers, may_make, put_in_place, stop_pipeline};
-use super::pipelines::{check_bad_rows_tables, pipeline_id, rejected_sinks, spec, start_stored};
+use super::pipelines::{check_bad_rows_tables, claim_models, pipeline_id, rejected_sinks, spec, start_stored};
 use super::run_statement::{done, object_name};
 use super::tables::result_columns;
 use super::{Session, objects};
@@ -75,6 +75,7 @@ pub(super) async fn create_materialized_view(session: &Session, create: &CreateV
     let schema = result_columns(&logical, &name)?;
     let Planned::Pipeline { plan, streams } = planner.plan(&logical)? else { return Err(nothing_to_follow(&name)) };
     check_bad_rows_tables(session, &streams)?;
+    claim_models(&plan, &name, &planner)?;
     let _definitions = session.engine.inner.definitions.lock().await;
     if let Some(outcome) = existing(session, create, &name, sql)? {
         return Ok(outcome);

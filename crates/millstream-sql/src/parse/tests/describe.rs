@@ -64,8 +64,17 @@ fn create_model(model: &CreateModel) -> String {
     flag(&mut text, model.or_replace, "or_replace");
     flag(&mut text, model.if_not_exists, "if_not_exists");
     let columns = |list: &[ModelColumn]| list.iter().map(|one| format!("{} {}", one.name, one.data_type)).collect::<Vec<_>>().join(", ");
-    let ModelKind::File { inputs, outputs } = &model.kind;
-    format!("{text} {}({}) -> ({}){}", model.name, columns(inputs), columns(outputs), options(&model.options))
+    match &model.kind {
+        ModelKind::File { inputs, outputs } => {
+            format!("{text} {}({}) -> ({}){}", model.name, columns(inputs), columns(outputs), options(&model.options))
+        }
+        ModelKind::Learner { learner, features, label, query: from } => {
+            let names = features.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let label = label.as_ref().map(|label| format!(" label {label}")).unwrap_or_default();
+            let from = from.as_ref().map(query).unwrap_or_default();
+            format!("{text} {} type {learner}({names}){label}{}{from}", model.name, options(&model.options))
+        }
+    }
 }
 
 fn create_table(table: &CreateTable) -> String {

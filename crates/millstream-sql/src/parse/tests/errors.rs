@@ -33,6 +33,7 @@ fn syntax_errors() {
         "CREATE MODEL m FROM 'x'",
         "CREATE MODEL m INPUT (a DOUBLE, a INT) WITH (path = x)",
         "ALTER MODEL m SET path = 'x'",
+        "CREATE MODEL m TYPE k_means LABEL y",
         "CREATE SECRET s AS 'x'",
         "CREATE SCHEMA s",
         "SUBSCRIBE mv",

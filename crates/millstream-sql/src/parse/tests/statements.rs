@@ -144,6 +144,11 @@ fn commands() {
         ("FLUSH", "flush"),
         ("DESCRIBE MODEL m; DESCRIBE model", "describe model m\ndescribe model"),
         ("ALTER MODEL m SET VERSION 3", "alter model m version 3"),
+        (
+            "CREATE MODEL m TYPE logistic_regression FEATURES (a, b) LABEL y WITH (optimizer = adam) AS SELECT a, b, y FROM t",
+            "model m type logistic_regression(a, b) label y with(optimizer=adam) as {SELECT a, b, y FROM t}",
+        ),
+        ("CREATE OR REPLACE MODEL m TYPE k_means FEATURES (a)", "model or_replace m type k_means(a)"),
         ("CREATE MODEL m WITH ('path' = 'm.onnx')", "model m() -> () with(path=m.onnx)"),
         (
             "CREATE OR REPLACE MODEL IF NOT EXISTS m INPUT (a DOUBLE, \"B\" TEXT) OUTPUT (p DOUBLE) WITH (format = onnx)",
