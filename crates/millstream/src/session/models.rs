@@ -210,12 +210,21 @@ fn find(session: &Session, name: &ObjectName) -> Result<Arc<RegisteredModel>> {
 pub(super) async fn drop_model(session: &Session, name: &str) -> Result<bool> {
     let _definitions = session.engine.inner.definitions.lock().await;
     let Some(model) = session.engine.inner.models.get(name) else { return Ok(false) };
+    refuse_if_called(session, &model)?;
+    // Its file stays: another model may have the same.
+    session.forget(ObjectKind::Model, name).await?;
+    session.engine.inner.models.remove(name);
+    Ok(true)
+}
+
+/// A model must not vanish below a pipeline or view that calls it, or would when it goes on.
+fn refuse_if_called(session: &Session, model: &RegisteredModel) -> Result<()> {
+    let name = &model.name;
     if let Some(pipeline) = model.user() {
         return Err(Error::user("2BP01", format!("pipeline {pipeline} calls model {name} (hint: DROP PIPELINE {pipeline} first)")));
     }
-    let views = session.engine.inner.catalog.read();
-    let view = views.iter().find(|(_, object)| matches!(object, Object::View { sql } if calls(sql, name))).map(|(view, _)| view.clone());
-    drop(views);
+    let catalog = session.engine.inner.catalog.read();
+    let view = catalog.iter().find(|(_, object)| matches!(object, Object::View { sql } if calls(sql, name))).map(|(view, _)| view.clone());
     if let Some(view) = view {
         return Err(Error::user("2BP01", format!("view {view} calls model {name} (hint: DROP VIEW {view} first)")));
     }
@@ -225,10 +234,7 @@ pub(super) async fn drop_model(session: &Session, name: &str) -> Result<bool> {
         let (kind, other) = (object.kind, &object.name);
         return Err(Error::user("2BP01", format!("{kind} {other} calls model {name} (hint: drop {other} first)")));
     }
-    // Its file stays: another model may have the same.
-    session.forget(ObjectKind::Model, name).await?;
-    session.engine.inner.models.remove(name);
-    Ok(true)
+    Ok(())
 }
 
 /// True if a statement calls the model.
