@@ -29,7 +29,7 @@ pub(super) async fn create_model(session: &Session, create: &CreateModel, sql: &
         return bring_back(session, &name).await;
     }
     let models = &session.engine.inner.models;
-    if session.is_adopted(ObjectKind::Model, &name, sql) {
+    if !create.or_replace && session.is_adopted(ObjectKind::Model, &name, sql) {
         return Ok(done("CREATE MODEL"));
     }
     let existing = models.get(&name);
