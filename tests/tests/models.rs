@@ -112,7 +112,7 @@ async fn mistakes_are_explained() {
             "SELECT iris(1, 2, 3)".to_owned(),
             "iris takes (x_0 REAL, x_1 REAL, x_2 REAL, x_3 REAL): 4 features, got 3 (hint: DESCRIBE MODEL iris)",
         ),
-        ("SELECT iris(1, 2, 3, 'x')".to_owned(), "feature x_3 is given Utf8 (CAST it)"),
+        ("SELECT iris(1, 2, 3, 'x')".to_owned(), "feature x_3 is given TEXT (CAST it)"),
         ("SELECT predict('irs', 1)".to_owned(), "there is no model irs (hint: did you mean iris?)"),
         ("SELECT predict()".to_owned(), "predict"),
         (create("iris", &file("iris_zip"), ""), "model iris exists already (hint: CREATE OR REPLACE makes a new version of it)"),

@@ -29,7 +29,7 @@ pub(super) async fn create_model(session: &Session, create: &CreateModel, sql: &
         return bring_back(session, &name).await;
     }
     let models = &session.engine.inner.models;
-    if session.is_adopted(ObjectKind::Model, &name, sql) {
+    if !create.or_replace && session.is_adopted(ObjectKind::Model, &name, sql) {
         return Ok(done("CREATE MODEL"));
     }
     let existing = models.get(&name);
@@ -210,6 +210,16 @@ fn find(session: &Session, name: &ObjectName) -> Result<Arc<RegisteredModel>> {
 pub(super) async fn drop_model(session: &Session, name: &str) -> Result<bool> {
     let _definitions = session.engine.inner.definitions.lock().await;
     let Some(model) = session.engine.inner.models.get(name) else { return Ok(false) };
+    refuse_if_called(session, &model)?;
+    // Its file stays: another model may have the same.
+    session.forget(ObjectKind::Model, name).await?;
+    session.engine.inner.models.remove(name);
+    Ok(true)
+}
+
+/// A model must not vanish below a pipeline or view that calls it, or would when it goes on.
+fn refuse_if_called(session: &Session, model: &RegisteredModel) -> Result<()> {
+    let name = &model.name;
     if let Some(pipeline) = model.user() {
         return Err(Error::user("2BP01", format!("pipeline {pipeline} calls model {name} (hint: DROP PIPELINE {pipeline} first)")));
     }
@@ -222,10 +232,7 @@ pub(super) async fn drop_model(session: &Session, name: &str) -> Result<bool> {
         let (kind, other) = (object.kind, &object.name);
         return Err(Error::user("2BP01", format!("{kind} {other} calls model {name} (hint: drop {other} first)")));
     }
-    // Its file stays: another model may have the same.
-    session.forget(ObjectKind::Model, name).await?;
-    session.engine.inner.models.remove(name);
-    Ok(true)
+    Ok(())
 }
 
 fn view_that_calls(session: &Session, model: &str) -> Option<String> {
