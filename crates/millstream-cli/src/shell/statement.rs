@@ -196,7 +196,8 @@ fn stopped_summary(ended: &Ended) -> String {
     let plural = if status.open_windows == 1 { "" } else { "s" };
     let open =
         if status.open_windows > 0 { format!(", {} open window{plural} given up", counted(status.open_windows)) } else { String::new() };
-    let input = if status.rows_in > 0 { format!("{} rows in, ", counted(status.rows_in)) } else { String::new() };
+    // Figures are those of the last epoch: of a young query they may not count what has been shown.
+    let input = if status.rows_in >= ended.rows.max(1) { format!("{} rows in, ", counted(status.rows_in)) } else { String::new() };
     format!("stopped after {}: {input}{} rows out{open}", quantity::duration(ended.elapsed), counted(ended.rows))
 }
 

@@ -112,19 +112,12 @@ fn the_screens_of_the_tour_are_what_the_shell_shows() {
     terminal.prompt();
     let mut recorded: Vec<String> = Vec::new();
     let mut copied = 0;
-    for (number, block) in blocks(&lines).iter().enumerate() {
+    for block in &blocks(&lines) {
         let wanted = &lines[block.from..block.to];
-        if number > 0 {
-            terminal.clear();
-        }
+        terminal.clear();
         match &block.keys {
             Some(keys) => play(&terminal, keys),
-            None => typed(wanted).iter().for_each(|text| {
-                terminal.type_text(&format!("{text}\r"));
-                // The prompt is back when what was typed has left it.
-                terminal.wait(text, |screen| !screen.trim_end().ends_with(text.as_str()));
-                terminal.prompt();
-            }),
+            None => typed(wanted).iter().for_each(|text| drop(terminal.run(text, text.rsplit('\r').next().unwrap_or_default()))),
         }
         let last = wanted.iter().rev().find(|line| !line.is_empty()).copied().unwrap_or_default();
         let is_prompt_last =

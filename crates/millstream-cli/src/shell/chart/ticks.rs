@@ -107,7 +107,7 @@ pub(super) fn time(millis: f64, step: f64) -> String {
     let is_midnight = millis.rem_euclid(DAY_MS) == 0.0;
     let format = match step {
         step if step >= DAY_MS => "%Y-%m-%d",
-        _ if is_midnight && step > 1.0 => "%m-%d",
+        step if is_midnight && step >= 60_000.0 => "%m-%d",
         step if step >= 60_000.0 => "%H:%M",
         step if step >= 1_000.0 => "%H:%M:%S",
         _ if millis.rem_euclid(1_000.0) == 0.0 => "%Y-%m-%d %H:%M:%S",

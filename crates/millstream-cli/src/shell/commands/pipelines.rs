@@ -19,7 +19,7 @@ use crate::quantity;
 pub(super) const COMMAND: Command = Command {
     names: &["pipelines", "top"],
     usage: "",
-    about: "a live screen of all pipelines: rates, watermark, lag, state, checkpoints",
+    about: "all pipelines, live: rates, lag, state",
     help: "q or Ctrl-C leaves, space holds the picture still. Without a terminal the figures are printed once.\n\n  \\pipelines",
     arg: ArgKind::None,
     run,
