@@ -2,7 +2,8 @@
 //!
 //! A block ```` ```text tour ```` is a piece of a session. What stands behind a prompt in it is typed, and the screen must then be the
 //! block, but for times and rates; a line `…` stands for any lines. A comment `<!-- keys: … -->` before a block says what to type
-//! instead: `{enter}`, `{tab}`, `{ctrl-c}`, `{see TEXT}` wait for the screen. `MILLSTREAM_RECORD_TOUR=1` records the screens anew.
+//! instead: `{enter}`, `{tab}`, `{ctrl-c}`; `{prompt}` and
+//! `{see TEXT}` wait for the screen. `MILLSTREAM_RECORD_TOUR=1` records the screens anew.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -67,6 +68,7 @@ fn play(terminal: &Terminal, keys: &str) {
         match &rest[open + 1..close] {
             "enter" => terminal.type_text("\r"),
             "tab" => terminal.type_text("\t"),
+            "prompt" => drop(terminal.prompt()),
             "ctrl-c" => terminal.type_text("\x03"),
             word => drop(terminal.see(word.strip_prefix("see ").expect("a known key"))),
         }

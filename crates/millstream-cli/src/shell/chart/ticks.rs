@@ -110,6 +110,7 @@ pub(super) fn time(millis: f64, step: f64) -> String {
         step if is_midnight && step >= 60_000.0 => "%m-%d",
         step if step >= 60_000.0 => "%H:%M",
         step if step >= 1_000.0 => "%H:%M:%S",
+        step if step > 1.0 => "%H:%M:%S%.3f",
         _ if millis.rem_euclid(1_000.0) == 0.0 => "%Y-%m-%d %H:%M:%S",
         _ => "%Y-%m-%d %H:%M:%S%.3f",
     };

@@ -50,7 +50,7 @@ fn list(shell: &mut Shell<'_>) -> Ran {
     show_sql(shell, "SHOW ALL")?;
     let mut text = String::new();
     for (name, about) in OWN_NAMES {
-        text.push_str(&format!("\\set {name} {:<8} {about}\n", value_of(shell, name)?));
+        text.push_str(&format!(" {name:<12} {:<8} {about}\n", value_of(shell, name)?));
     }
     text.extend(shell.variables.iter().map(|(name, value)| format!(":{name} = {value}\n")));
     shell.print(&text)
