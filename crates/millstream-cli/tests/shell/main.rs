@@ -1,6 +1,7 @@
 //! The shell as a person uses it: the real program in a pseudo-terminal, its screen read back.
 
 #![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test of the process from outside")]
 
 mod terminal;
 mod tour;
