@@ -124,7 +124,11 @@ fn columns_of(names: &Names, table: &str) -> Vec<Offer> {
 }
 
 fn anything(names: &Names, tables: &[String], is_windowed: bool, word: &str) -> Vec<Offer> {
-    let mut offers: Vec<Offer> = tables.iter().flat_map(|table| columns_of(names, table)).collect();
+    let mut offers: Vec<Offer> = match tables {
+        // FROM is still to come: any table may be meant.
+        [] if !word.is_empty() => names.columns.keys().flat_map(|table| columns_of(names, table)).collect(),
+        tables => tables.iter().flat_map(|table| columns_of(names, table)).collect(),
+    };
     if is_windowed {
         offers.extend(WINDOW_COLUMNS.iter().map(|name| offer(*name, "of the window", false)));
     }
@@ -262,6 +266,7 @@ mod tests {
     fn columns_of_the_tables_in_the_query() {
         check("SELECT | FROM bids", &["auction", "price", "date_time"]);
         check("SELECT pr| FROM bids", &["price"]);
+        check("SELECT pri|", &["price", "primary"]);
         check("SELECT b.a| FROM bids b", &["auction"]);
         check("SELECT b.pr| FROM bids AS b WHERE 1 = 1", &["price"]);
         check("SELECT * FROM bids WHERE date| ", &["date_time"]);

@@ -50,7 +50,7 @@ impl Live {
                         shell.screen.rows().write_all(text.as_bytes())?;
                         return Ok(Look::Again);
                     }
-                    Key::Text(_) => {}
+                    Key::Text => {}
                 }
             }
             if !self.is_paused && shell.clock.monotonic() >= due {

@@ -20,6 +20,10 @@ use crate::status_line::Progress;
 
 /// How often keys are looked at and views may draw.
 const TICK: Duration = Duration::from_millis(40);
+/// Rows that are shown at a time.
+const SLICE_ROWS: usize = 256;
+/// A snapshot that takes longer says so.
+const SLOW_AFTER: Duration = Duration::from_secs(1);
 const STATUS_EVERY: Duration = Duration::from_millis(250);
 /// A stopped query that has not ended by then ends behind the prompt's back.
 const STOP_WITHIN: Duration = Duration::from_millis(120);
@@ -138,9 +142,19 @@ impl Shell<'_> {
     pub(super) fn show(&mut self, query: Query, view: &mut dyn View, start: Duration) -> Result<Ended, Failure> {
         let engine = self.engine.clone();
         let is_interactive = self.is_interactive;
-        let Self { runtime, signals, screen, clock, typed_ahead, .. } = self;
-        let mut drive =
-            Drive { query, view, screen, clock, typed_ahead, is_interactive, tick_at: TICK, status_at: STATUS_EVERY, paused: false };
+        let Self { runtime, signals, screen, clock, .. } = self;
+        let mut drive = Drive {
+            query,
+            view,
+            screen,
+            clock,
+            start,
+            pending: None,
+            is_interactive,
+            tick_at: TICK,
+            status_at: STATUS_EVERY,
+            paused: false,
+        };
         runtime.block_on(async {
             let schema = drive.query.schema();
             drive.view.begin(&schema, drive.screen)?;
@@ -157,7 +171,8 @@ impl Shell<'_> {
                 }
             }
             screen.clear_status();
-            let finished = view.finish(screen).and_then(|()| screen.flush());
+            let is_bare = is_interactive && matches!(&shown, Ok(End { rows: 0, stopped: Some(_), .. }) | Err(_)) && !view.is_live();
+            let finished = if is_bare { Ok(()) } else { view.finish(screen).and_then(|()| screen.flush()) };
             let end = shown?;
             finished?;
             let elapsed = clock.monotonic().saturating_sub(start);
@@ -196,7 +211,8 @@ fn stopped_summary(ended: &Ended) -> String {
     let plural = if status.open_windows == 1 { "" } else { "s" };
     let open =
         if status.open_windows > 0 { format!(", {} open window{plural} given up", counted(status.open_windows)) } else { String::new() };
-    let input = if status.rows_in > 0 { format!("{} rows in, ", counted(status.rows_in)) } else { String::new() };
+    // Figures are those of the last epoch: of a young query they may not count what has been shown.
+    let input = if status.rows_in >= ended.rows.max(1) { format!("{} rows in, ", counted(status.rows_in)) } else { String::new() };
     format!("stopped after {}: {input}{} rows out{open}", quantity::duration(ended.elapsed), counted(ended.rows))
 }
 
@@ -211,7 +227,9 @@ struct Drive<'a> {
     view: &'a mut dyn View,
     screen: &'a mut Screen,
     clock: &'a millstream_time::SystemClock,
-    typed_ahead: &'a mut String,
+    start: Duration,
+    /// Rows of the last batch that are still to be shown.
+    pending: Option<RecordBatch>,
     is_interactive: bool,
     tick_at: Duration,
     status_at: Duration,
@@ -271,21 +289,50 @@ impl Drive<'_> {
         if let Some(signal) = signals.next().now_or_never() {
             return Ok(Event::Signal(signal));
         }
-        if !self.paused
-            && let Some(batch) = self.query.next().now_or_never()
-        {
-            return Ok(Event::Batch(batch));
+        if !self.paused {
+            if let Some(slice) = self.next_slice()? {
+                return Ok(Event::Batch(Some(Ok(slice))));
+            }
+            match self.query.next().now_or_never() {
+                Some(Some(Ok(batch))) if batch.num_rows() > SLICE_ROWS => self.pending = Some(batch),
+                Some(batch) => return Ok(Event::Batch(batch)),
+                None => {}
+            }
+            if let Some(slice) = self.next_slice()? {
+                return Ok(Event::Batch(Some(Ok(slice))));
+            }
         }
         self.screen.flush()?;
         let wait = self.tick_at.saturating_sub(self.clock.monotonic());
         let paused = self.paused;
         let query = &mut self.query;
-        Ok(tokio::select! {
+        let event = tokio::select! {
             biased;
             signal = signals.next() => Event::Signal(signal),
             batch = query.next(), if !paused => Event::Batch(batch),
             () = self.clock.sleep(wait) => Event::Tick,
+        };
+        Ok(match event {
+            Event::Batch(Some(Ok(batch))) if batch.num_rows() > SLICE_ROWS => {
+                self.pending = Some(batch);
+                Event::Tick
+            }
+            event => event,
         })
+    }
+
+    /// Some rows of a large batch: a terminal may be slow, and Ctrl-C is heard between two slices.
+    fn next_slice(&mut self) -> io::Result<Option<RecordBatch>> {
+        let Some(batch) = self.pending.take() else { return Ok(None) };
+        if !self.is_interactive {
+            return Ok(Some(batch));
+        }
+        self.screen.flush()?;
+        if batch.num_rows() <= SLICE_ROWS {
+            return Ok(Some(batch));
+        }
+        self.pending = Some(batch.slice(SLICE_ROWS, batch.num_rows() - SLICE_ROWS));
+        Ok(Some(batch.slice(0, SLICE_ROWS)))
     }
 
     /// Space pauses; `q` leaves what is drawn in place. True: leave.
@@ -298,7 +345,7 @@ impl Drive<'_> {
                 Key::Space => self.paused = !self.paused,
                 Key::Leave if self.view.is_live() => return Ok(true),
                 Key::Leave => {}
-                Key::Text(text) => self.typed_ahead.push_str(&text),
+                Key::Text => {}
                 Key::Resized => self.view.resized(self.screen)?,
             }
             self.status_at = Duration::ZERO;
@@ -317,8 +364,13 @@ impl Drive<'_> {
             running.insert(0, own);
         }
         let running: Vec<Progress> = running.iter().filter(|status| is_running(status)).map(Progress::of).collect();
-        let hint = if self.paused { Some("paused, space goes on") } else { None };
-        self.screen.show_status_with(now, &running, hint)
+        let elapsed = now.saturating_sub(self.start);
+        let word = match (self.paused, self.query.is_stream()) {
+            (true, _) => Some("paused, space goes on".to_owned()),
+            (false, false) if elapsed >= SLOW_AFTER => Some(format!("running {}, Ctrl-C stops", crate::quantity::duration(elapsed))),
+            _ => None,
+        };
+        self.screen.show_status_with(now, &running, word.as_deref())
     }
 }
 

@@ -24,8 +24,8 @@ pub(crate) enum Key {
     Space,
     /// `q` or Escape.
     Leave,
-    /// Typed ahead: belongs into the next statement.
-    Text(String),
+    /// Any other character.
+    Text,
     /// The terminal has another size.
     Resized,
 }
@@ -37,10 +37,10 @@ pub(crate) fn pressed() -> Option<Key> {
             Event::Key(key) if key.kind != KeyEventKind::Release && !key.modifiers.contains(KeyModifiers::CONTROL) => match key.code {
                 KeyCode::Char(' ') => return Some(Key::Space),
                 KeyCode::Char('q') | KeyCode::Esc => return Some(Key::Leave),
-                KeyCode::Char(other) => return Some(Key::Text(other.to_string())),
+                KeyCode::Char(_) => return Some(Key::Text),
                 _ => {}
             },
-            Event::Paste(text) => return Some(Key::Text(text)),
+            Event::Paste(_) => return Some(Key::Text),
             Event::Resize(..) => return Some(Key::Resized),
             _ => {}
         }

@@ -13,7 +13,7 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 
 /// Generous: the machine that runs the tests may be busy.
 const DEADLINE: Duration = Duration::from_secs(40);
-pub const PROMPT: &str = "millstream>";
+pub(crate) const PROMPT: &str = "millstream>";
 /// What a program writes to be told where the cursor is.
 const CURSOR_QUERY: &[u8] = b"\x1b[6n";
 
@@ -23,7 +23,7 @@ struct Shared {
 }
 
 /// A terminal with the program in it.
-pub struct Terminal {
+pub(crate) struct Terminal {
     shared: Arc<Shared>,
     input: Arc<Mutex<Box<dyn Write + Send>>>,
     child: Box<dyn Child + Send + Sync>,
@@ -33,13 +33,13 @@ pub struct Terminal {
 
 impl Terminal {
     /// Starts the shell with `home` as its home folder and working directory, and waits for the prompt.
-    pub fn shell(home: &Path, args: &[&str]) -> Self {
+    pub(crate) fn shell(home: &Path, args: &[&str]) -> Self {
         let terminal = Self::start(home, args, &[], (24, 80));
         terminal.prompt();
         terminal
     }
 
-    pub fn start(home: &Path, args: &[&str], variables: &[(&str, &str)], (rows, cols): (u16, u16)) -> Self {
+    pub(crate) fn start(home: &Path, args: &[&str], variables: &[(&str, &str)], (rows, cols): (u16, u16)) -> Self {
         let pair = native_pty_system().openpty(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_millstream"));
         command.args(args);
@@ -62,19 +62,19 @@ impl Terminal {
     }
 
     /// Types; `\r` is Enter, `\x03` Ctrl-C.
-    pub fn type_text(&self, text: &str) {
+    pub(crate) fn type_text(&self, text: &str) {
         let mut input = self.input.lock().unwrap();
         input.write_all(text.as_bytes()).unwrap();
         input.flush().unwrap();
     }
 
     /// Waits until the screen shows `text`; the screen.
-    pub fn see(&self, text: &str) -> String {
+    pub(crate) fn see(&self, text: &str) -> String {
         self.wait(text, |screen| screen.contains(text))
     }
 
     /// Waits until the screen is as wanted; the screen.
-    pub fn wait(&self, what: &str, is_there: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn wait(&self, what: &str, is_there: impl Fn(&str) -> bool) -> String {
         let deadline = self.clock.monotonic() + DEADLINE;
         let mut parser = self.shared.parser.lock().unwrap();
         loop {
@@ -89,44 +89,42 @@ impl Terminal {
     }
 
     /// Waits for an empty prompt on the last line.
-    pub fn prompt(&self) -> String {
-        self.wait("the prompt", |screen| screen.trim_end().lines().last().is_some_and(|line| line.trim_end() == PROMPT))
+    pub(crate) fn prompt(&self) -> String {
+        self.wait("the prompt", ends_with_prompt)
     }
 
     /// Runs a text and waits for the prompt below what it printed, which contains `text`.
-    pub fn run(&self, typed: &str, text: &str) -> String {
+    pub(crate) fn run(&self, typed: &str, text: &str) -> String {
         self.type_text(typed);
         self.type_text("\r");
-        self.wait(text, |screen| {
-            let ends = screen.trim_end().lines().last().is_some_and(|line| line.trim_end() == PROMPT);
-            ends && screen.contains(text)
-        })
+        self.wait(text, |screen| ends_with_prompt(screen) && screen.contains(text))
     }
 
     /// Clears the screen and waits for the prompt alone.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.type_text("\x0c");
-        self.wait("an empty screen", |screen| screen.trim() == PROMPT);
+        self.wait("an empty screen", |screen| screen.trim().lines().count() == 1 && ends_with_prompt(screen));
     }
 
-    pub fn resize(&self, rows: u16, cols: u16) {
+    pub(crate) fn resize(&self, rows: u16, cols: u16) {
         self.shared.parser.lock().unwrap().screen_mut().set_size(rows, cols);
         self.master.resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
     }
 
-    /// Sends a signal by its number's name.
-    pub fn process_id(&self) -> u32 {
-        self.child.process_id().unwrap()
-    }
-
     /// Waits for the end of the program; its exit code.
-    pub fn end(mut self) -> u32 {
+    pub(crate) fn end(mut self) -> u32 {
         self.child.wait().unwrap().exit_code()
     }
 
-    pub fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         self.clock.monotonic()
     }
+}
+
+/// An empty prompt; at its right may stand how many pipelines run.
+fn ends_with_prompt(screen: &str) -> bool {
+    let last = screen.trim_end().lines().last().unwrap_or_default();
+    last.strip_prefix(PROMPT).is_some_and(|rest| rest.trim().is_empty() || rest.trim_end().ends_with(['s', 'n']) && rest.starts_with("   "))
 }
 
 impl Drop for Terminal {

@@ -2,7 +2,8 @@
 //!
 //! A block ```` ```text tour ```` is a piece of a session. What stands behind a prompt in it is typed, and the screen must then be the
 //! block, but for times and rates; a line `…` stands for any lines. A comment `<!-- keys: … -->` before a block says what to type
-//! instead: `{enter}`, `{tab}`, `{ctrl-c}`, `{see TEXT}` wait for the screen. `MILLSTREAM_RECORD_TOUR=1` records the screens anew.
+//! instead: `{enter}`, `{tab}`, `{ctrl-c}`; `{prompt}` and
+//! `{see TEXT}` wait for the screen. `MILLSTREAM_RECORD_TOUR=1` records the screens anew.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -67,6 +68,7 @@ fn play(terminal: &Terminal, keys: &str) {
         match &rest[open + 1..close] {
             "enter" => terminal.type_text("\r"),
             "tab" => terminal.type_text("\t"),
+            "prompt" => drop(terminal.prompt()),
             "ctrl-c" => terminal.type_text("\x03"),
             word => drop(terminal.see(word.strip_prefix("see ").expect("a known key"))),
         }
@@ -112,19 +114,12 @@ fn the_screens_of_the_tour_are_what_the_shell_shows() {
     terminal.prompt();
     let mut recorded: Vec<String> = Vec::new();
     let mut copied = 0;
-    for (number, block) in blocks(&lines).iter().enumerate() {
+    for block in &blocks(&lines) {
         let wanted = &lines[block.from..block.to];
-        if number > 0 {
-            terminal.clear();
-        }
+        terminal.clear();
         match &block.keys {
             Some(keys) => play(&terminal, keys),
-            None => typed(wanted).iter().for_each(|text| {
-                terminal.type_text(&format!("{text}\r"));
-                // The prompt is back when what was typed has left it.
-                terminal.wait(text, |screen| !screen.trim_end().ends_with(text.as_str()));
-                terminal.prompt();
-            }),
+            None => typed(wanted).iter().for_each(|text| drop(terminal.run(text, text.rsplit('\r').next().unwrap_or_default()))),
         }
         let last = wanted.iter().rev().find(|line| !line.is_empty()).copied().unwrap_or_default();
         let is_prompt_last =

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::physical_plan::common::spawn_buffered;
 use datafusion::physical_plan::{execute_stream, memory::MemoryStream};
 use datafusion::sql::sqlparser::ast;
 use millstream_sql::parse::{Explain, ModelKind, SelectQuery, SetOption, ShowKind, Statement, identifier_text};
@@ -82,7 +83,8 @@ pub(super) async fn run_query(session: &Session, planner: Planner<'_>, planned: 
         Planned::Bounded(plan) => {
             let physical = physical::plan_stage(&plan, &planner.state).await.map_err(|error| planner.error(&error))?;
             let stream = execute_stream(physical, planner.state.task_ctx()).map_err(|error| Error::running(&error))?;
-            Ok(Query::of_plan(stream))
+            // On a worker thread: whoever waits for the rows stays free to hear a Ctrl-C meanwhile. Dropping it ends the work.
+            Ok(Query::of_plan(spawn_buffered(stream, QUERY_BATCHES_MAX)))
         }
         Planned::Pipeline { plan, streams } => {
             let (sender, rows) = mpsc::channel(QUERY_BATCHES_MAX);

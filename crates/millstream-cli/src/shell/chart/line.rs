@@ -26,7 +26,7 @@ pub(super) fn draw(data: &Data, width: usize, height: usize, has_color: bool) ->
     let (y_low, y_high) = y_range(low, high);
     let has_legend = data.series().len() > 1 || data.series().first().is_some_and(|series| !series.name.is_empty());
     let plot_height = height.saturating_sub(LINES_BELOW + 1).max(2);
-    let y_ticks = ticks::round_numbers(y_low, y_high, (plot_height / 3).max(2));
+    let y_ticks = ticks::round_numbers(y_low, y_high, (plot_height / 2).clamp(2, 6));
     let labels: Vec<String> = y_ticks.iter().map(|tick| ticks::number(*tick)).collect();
     let label_width = labels.iter().map(String::len).max().unwrap_or(0);
     let plot_width = width.saturating_sub(label_width + LABEL_GAP).max(4);

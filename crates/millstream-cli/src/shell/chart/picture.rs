@@ -5,6 +5,8 @@ use super::{Kind, Spec, bar, hist, line, ticks};
 
 pub(super) const WIDTH: f64 = 960.0;
 pub(super) const HEIGHT: f64 = 540.0;
+/// The same in whole pixels.
+pub(super) const PIXELS: (usize, usize) = (960, 540);
 const LEFT: f64 = 80.0;
 const RIGHT: f64 = 930.0;
 const TOP: f64 = 50.0;

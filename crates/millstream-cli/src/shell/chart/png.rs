@@ -2,7 +2,7 @@
 
 use font8x8::{BASIC_FONTS, LATIN_FONTS, UnicodeFonts};
 
-use super::picture::{Anchor, HEIGHT, Rgb, Shape, WIDTH};
+use super::picture::{Anchor, PIXELS, Rgb, Shape};
 
 /// Dots drawn for a pixel, in each direction.
 const SCALE: f64 = 2.0;
@@ -20,8 +20,7 @@ struct Sheet {
 
 /// The bytes of the file.
 pub(super) fn write(shapes: &[Shape]) -> Result<Vec<u8>, String> {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a fixed size")]
-    let (width, height) = ((WIDTH * SCALE) as usize, (HEIGHT * SCALE) as usize);
+    let (width, height) = (2 * PIXELS.0, 2 * PIXELS.1);
     let mut sheet = Sheet { width, height, dots: vec![[255; 3]; width * height] };
     for shape in shapes {
         match shape {

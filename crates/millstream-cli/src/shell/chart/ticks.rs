@@ -107,9 +107,10 @@ pub(super) fn time(millis: f64, step: f64) -> String {
     let is_midnight = millis.rem_euclid(DAY_MS) == 0.0;
     let format = match step {
         step if step >= DAY_MS => "%Y-%m-%d",
-        _ if is_midnight && step > 1.0 => "%m-%d",
+        step if is_midnight && step >= 60_000.0 => "%m-%d",
         step if step >= 60_000.0 => "%H:%M",
         step if step >= 1_000.0 => "%H:%M:%S",
+        step if step > 1.0 => "%H:%M:%S%.3f",
         _ if millis.rem_euclid(1_000.0) == 0.0 => "%Y-%m-%d %H:%M:%S",
         _ => "%Y-%m-%d %H:%M:%S%.3f",
     };

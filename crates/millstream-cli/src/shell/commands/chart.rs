@@ -11,8 +11,8 @@ use super::{ArgKind, Command, query_of};
 
 pub(super) const COMMAND: Command = Command {
     names: &["chart", "plot"],
-    usage: "[KIND] X Y [by SERIES] …",
-    about: "draw a query: line, bar, spark or hist; > file.svg or .png saves it",
+    usage: "[KIND] X Y [by S]",
+    about: "draw a query; > file.svg or .png saves it",
     help: include_str!("../help/charts.txt"),
     arg: ArgKind::Text,
     run,

@@ -23,7 +23,7 @@ use crate::screen::Screen;
 pub(super) const COMMAND: Command = Command {
     names: &["copy"],
     usage: "(QUERY) to 'FILE'",
-    about: "rows of a query or table into a file: parquet, csv, json, ndjson, md, html",
+    about: "rows into parquet, csv, json, md, html",
     help: "The file appears when the query has ended.\n\n  \\copy (SELECT * FROM bids LIMIT 1000) to 'bids.parquet'\n  \\copy bids to 'bids.csv'",
     arg: ArgKind::Text,
     run,

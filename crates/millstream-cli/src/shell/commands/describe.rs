@@ -8,7 +8,7 @@ use super::{ArgKind, Command, quoted, show_sql};
 pub(super) const COMMAND: Command = Command {
     names: &["d", "describe", "schema"],
     usage: "[NAME | FILE]",
-    about: "list everything, or describe a table, view or file",
+    about: "list tables and views, or describe one",
     help: "  \\d\n  \\d bids\n  \\d 'data/bids.csv'\n  \\d+ bids      with the statement that made it",
     arg: ArgKind::Table,
     run,

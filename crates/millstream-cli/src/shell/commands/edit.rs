@@ -10,7 +10,7 @@ use super::{ArgKind, Command};
 pub(super) const COMMAND: Command = Command {
     names: &["e", "edit"],
     usage: "[FILE]",
-    about: "edit the last query, or a file, in $EDITOR",
+    about: "the last query, or a file, in $EDITOR",
     help: "What the editor leaves comes to the prompt, to be run by Enter. Ctrl-O does the same for the text being typed.\n\n  \\e",
     arg: ArgKind::File,
     run,

@@ -5,7 +5,7 @@ use super::{ArgKind, Command, query_of, show_sql};
 pub(super) const COMMAND: Command = Command {
     names: &["explain"],
     usage: "[QUERY]",
-    about: "the plan of a query, or of the last one; \\explain+ in full",
+    about: "the plan of a query; \\explain+ in full",
     help: "  \\explain SELECT count(*) FROM bids\n  \\explain+",
     arg: ArgKind::Text,
     run: |shell, call| {

@@ -8,7 +8,7 @@ use super::{ArgKind, Command, query_of};
 pub(super) const COMMAND: Command = Command {
     names: &["g", "go"],
     usage: "",
-    about: "run the query before it, or the last one again",
+    about: "run the last query again",
     help: "  SELECT 1 \\g",
     arg: ArgKind::None,
     run: |shell, call| again(shell, call, None),

@@ -6,7 +6,7 @@ use super::{ArgKind, Command};
 pub(super) const COMMAND: Command = Command {
     names: &["i", "include", "read"],
     usage: "FILE",
-    about: "run the statements and commands of a file",
+    about: "run a file",
     help: "  \\i tables.sql\n  .read tables.sql",
     arg: ArgKind::File,
     run: |shell, call| match call.words().as_slice() {

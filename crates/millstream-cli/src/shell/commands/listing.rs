@@ -26,7 +26,7 @@ pub(super) const VIEWS: Command = Command {
 pub(super) const FUNCTIONS: Command = Command {
     names: &["df", "functions"],
     usage: "[PART]",
-    about: "list functions, or those with PART in their name",
+    about: "list functions with PART in their name",
     help: "  \\df regexp",
     arg: ArgKind::Text,
     run: functions,
@@ -53,7 +53,7 @@ pub(super) const MODELS: Command = Command {
 pub(super) const PLACE: Command = Command {
     names: &["l", "databases"],
     usage: "",
-    about: "where this engine keeps things, and what it holds",
+    about: "where things are kept, and what there is",
     help: "  \\l",
     arg: ArgKind::None,
     run: place,

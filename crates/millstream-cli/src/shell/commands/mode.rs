@@ -12,7 +12,7 @@ const NAMES: &[&str] = &["table", "csv", "json", "ndjson", "markdown", "vertical
 pub(super) const COMMAND: Command = Command {
     names: &["mode", "format"],
     usage: "[FORMAT]",
-    about: "how rows are printed: table, csv, json, ndjson, markdown, vertical, html",
+    about: "how rows are printed: table, csv, json …",
     help: "  .mode csv\n  \\mode        tells the mode",
     arg: ArgKind::Choice(NAMES),
     run,

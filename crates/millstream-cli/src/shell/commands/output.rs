@@ -11,7 +11,7 @@ use super::{ArgKind, Command};
 pub(super) const COMMAND: Command = Command {
     names: &["o", "output"],
     usage: "[FILE]",
-    about: "send rows to a file; without a file, back to the terminal",
+    about: "rows go to a file; alone: here again",
     help: "Rows are written in the mode of \\mode. To write Parquet use \\copy.\n\n  \\mode csv\n  \\o report.csv\n  SELECT * FROM bids LIMIT 10;\n  \\o",
     arg: ArgKind::File,
     run,

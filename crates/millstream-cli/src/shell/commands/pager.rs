@@ -7,7 +7,7 @@ use super::{ArgKind, Command};
 pub(super) const COMMAND: Command = Command {
     names: &["pager"],
     usage: "[on|off]",
-    about: "whether results larger than the screen go to the pager",
+    about: "a pager for large results (on)",
     help: "MILLSTREAM_PAGER names another program, such as less -S.\n\n  \\pager off",
     arg: ArgKind::Choice(&["on", "off"]),
     run: |shell, call| {

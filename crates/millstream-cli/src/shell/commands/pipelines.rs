@@ -19,7 +19,7 @@ use crate::quantity;
 pub(super) const COMMAND: Command = Command {
     names: &["pipelines", "top"],
     usage: "",
-    about: "a live screen of all pipelines: rates, watermark, lag, state, checkpoints",
+    about: "all pipelines, live: rates, lag, state",
     help: "q or Ctrl-C leaves, space holds the picture still. Without a terminal the figures are printed once.\n\n  \\pipelines",
     arg: ArgKind::None,
     run,
@@ -96,7 +96,7 @@ fn lines(pipelines: &[PipelineStatus], histories: &BTreeMap<String, History>, ha
         padded.collect::<Vec<_>>().join("  ")
     };
     let head: Vec<String> = HEAD.map(str::to_owned).to_vec();
-    let head = if has_color { format!("{BOLD}{}{PLAIN}  in/s, last {} s", line(&head), HISTORY_MAX / 2) } else { line(&head) };
+    let head = if has_color { format!("{BOLD}{}{PLAIN}", line(&head)) } else { line(&head) };
     let mut lines = vec![head];
     for (status, row) in pipelines.iter().zip(&rows) {
         let history = histories.get(&status.name).unwrap_or(&none);

@@ -16,7 +16,7 @@ pub(crate) const OWN_NAMES: &[(&str, &str)] =
 pub(super) const COMMAND: Command = Command {
     names: &["set"],
     usage: "[NAME [VALUE]]",
-    about: "list, or set: a setting, edit_mode, or a variable for :name",
+    about: "list or set settings and variables",
     help: "  \\set                       lists everything\n  \\set parallelism 4         as SET parallelism = 4\n  \\set edit_mode vi\n  \\set day 2024-05-17        then SELECT … WHERE day = :'day'",
     arg: ArgKind::Setting,
     run,
@@ -25,7 +25,7 @@ pub(super) const COMMAND: Command = Command {
 pub(super) const UNSET: Command = Command {
     names: &["unset"],
     usage: "NAME",
-    about: "forget a variable, or put a setting back",
+    about: "forget a variable, reset a setting",
     help: "  \\unset day",
     arg: ArgKind::Setting,
     run: |shell, call| match shell.variables.remove(&call.args) {
@@ -50,7 +50,7 @@ fn list(shell: &mut Shell<'_>) -> Ran {
     show_sql(shell, "SHOW ALL")?;
     let mut text = String::new();
     for (name, about) in OWN_NAMES {
-        text.push_str(&format!("\\set {name} {:<8} {about}\n", value_of(shell, name)?));
+        text.push_str(&format!(" {name:<12} {:<8} {about}\n", value_of(shell, name)?));
     }
     text.extend(shell.variables.iter().map(|(name, value)| format!(":{name} = {value}\n")));
     shell.print(&text)

@@ -7,7 +7,7 @@ use super::{ArgKind, Command};
 pub(super) const COMMAND: Command = Command {
     names: &["sparklines"],
     usage: "[on|off]",
-    about: "whether lists of numbers are drawn as small bars",
+    about: "draw lists of numbers as small bars (off)",
     help: "  SELECT k, array_agg(v) AS history FROM t GROUP BY k;\n\n  \\sparklines off",
     arg: ArgKind::Choice(&["on", "off"]),
     run: |shell, call| {

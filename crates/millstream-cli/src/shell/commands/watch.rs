@@ -13,7 +13,7 @@ use crate::format::RowFormat;
 pub(super) const COMMAND: Command = Command {
     names: &["watch"],
     usage: "[SECONDS]",
-    about: "run the query before it, or the last one, every 2 or so many seconds",
+    about: "run a query again and again, in place",
     help: "Materialized views and stored tables show their newest rows. q or Ctrl-C leaves.\n\n  SELECT * FROM mv ORDER BY n DESC LIMIT 10 \\watch\n  \\watch 0.5",
     arg: ArgKind::None,
     run,

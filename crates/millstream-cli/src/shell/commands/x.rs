@@ -7,7 +7,7 @@ use super::{ArgKind, Command};
 pub(super) const COMMAND: Command = Command {
     names: &["x", "expanded"],
     usage: "[on|off|auto]",
-    about: "rows one column a line: always, never, or when they are too wide",
+    about: "one column a line",
     help: "  \\x          turns it round\n  \\x auto     for rows wider than the terminal (the default)",
     arg: ArgKind::Choice(&["on", "off", "auto"]),
     run: |shell, call| {
