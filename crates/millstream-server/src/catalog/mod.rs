@@ -65,3 +65,31 @@ impl SqlExtension for WireSql {
         rewrite::rewrite(query)
     }
 }
+
+/// Whether a column of the catalog with this name holds arrays.
+pub(crate) fn is_array_column(name: &str) -> bool {
+    let is_array = |kind: &str| kind.starts_with('_') || kind == "int2vector" || kind == "oidvector";
+    shape::SHAPES.values().any(|shape| shape.columns.iter().any(|(column, kind)| column == name && is_array(kind)))
+}
+
+/// Whether a relation of the catalog never has rows here: nothing of its kind exists.
+pub(crate) fn is_always_empty(name: &str) -> bool {
+    const NEVER: &[&str] = &[
+        "pg_policy",
+        "pg_trigger",
+        "pg_statistic_ext",
+        "pg_statistic_ext_data",
+        "pg_publication",
+        "pg_publication_rel",
+        "pg_publication_namespace",
+        "pg_inherits",
+        "pg_sequence",
+        "pg_foreign_table",
+        "pg_foreign_server",
+        "pg_event_trigger",
+        "pg_subscription",
+        "pg_partitioned_table",
+        "pg_attrdef",
+    ];
+    NEVER.contains(&name)
+}

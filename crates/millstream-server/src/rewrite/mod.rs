@@ -4,6 +4,7 @@
 
 mod any_array;
 mod casts;
+mod from_functions;
 mod qualifiers;
 mod result_names;
 mod subqueries;
@@ -16,7 +17,8 @@ pub(crate) use result_names::shown_name;
 type Rule = fn(&mut Query) -> millstream::Result<()>;
 
 /// In the order in which they run.
-const RULES: &[Rule] = &[result_names::rewrite, qualifiers::rewrite, any_array::rewrite, casts::rewrite, subqueries::rewrite];
+const RULES: &[Rule] =
+    &[result_names::rewrite, qualifiers::rewrite, from_functions::rewrite, any_array::rewrite, casts::rewrite, subqueries::rewrite];
 
 /// Applies all rules.
 pub(crate) fn rewrite(query: &mut Query) -> millstream::Result<()> {

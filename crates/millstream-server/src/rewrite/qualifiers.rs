@@ -2,7 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, ObjectNamePart, Query, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectNamePart, Query, Value, VisitMut,
+    VisitorMut,
+};
 
 use super::{call, string};
 
@@ -30,8 +33,18 @@ impl VisitorMut for Qualifiers {
                 if function.name.0.len() == 2 && is_system(&function.name.0[0]) {
                     function.name.0.remove(0);
                 }
+                if function.name.to_string().eq_ignore_ascii_case("generate_subscripts")
+                    && let FunctionArguments::List(list) = &function.args
+                    && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(array))) = list.args.first()
+                {
+                    *expr = subscripts(array);
+                }
             }
-            Expr::BinaryOp { op, .. } => {
+            Expr::BinaryOp { op, left, right } => {
+                if let (Some(array), BinaryOperator::Eq | BinaryOperator::NotEq) = (array_text(left, right), &*op) {
+                    (*left, *right) =
+                        (Box::new(call("array_to_string", vec![left.as_ref().clone(), string(",")])), Box::new(string(&array)));
+                }
                 if let BinaryOperator::PGCustomBinaryOperator(parts) = op
                     && let Some(plain) = parts.last().and_then(|sign| operator(sign))
                 {
@@ -59,6 +72,30 @@ impl VisitorMut for Qualifiers {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// The places of an array's elements, as rows.
+fn subscripts(array: &Expr) -> Expr {
+    let length = Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(call("array_length", vec![array.clone()])),
+        data_type: DataType::BigInt(None),
+        array: false,
+        format: None,
+    };
+    let one = Expr::Value(Value::Number("1".to_owned(), false).into());
+    call("unnest", vec![call("generate_series", vec![one, length])])
+}
+
+/// The elements of an array in text form that a column of arrays of the catalog is compared with.
+fn array_text(column: &Expr, text: &Expr) -> Option<String> {
+    let inner = super::literal_text(text)?.strip_prefix('{')?.strip_suffix('}')?;
+    let name = match column {
+        Expr::Identifier(ident) => ident,
+        Expr::CompoundIdentifier(parts) => parts.last()?,
+        _ => return None,
+    };
+    crate::catalog::is_array_column(&name.value).then(|| inner.to_owned())
 }
 
 fn operator(sign: &str) -> Option<BinaryOperator> {

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    CastKind, DataType, Expr, Ident, Query, SelectItem, SetExpr, UnaryOperator, Value, VisitMut, VisitorMut,
+    CastKind, DataType, Expr, Ident, Query, SelectItem, SetExpr, TrimWhereField, UnaryOperator, Value, VisitMut, VisitorMut,
 };
 
 /// Stands in no name that a person writes.
@@ -28,23 +28,25 @@ impl VisitorMut for Names {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        name_columns(&mut query.body);
+        // ORDER BY may name the column that a cast is of: then the cast must not have its name.
+        name_columns(&mut query.body, query.order_by.is_some());
         ControlFlow::Continue(())
     }
 }
 
-fn name_columns(body: &mut SetExpr) {
+fn name_columns(body: &mut SetExpr, is_ordered: bool) {
     match body {
         SetExpr::Select(select) => {
             let mut taken = HashSet::new();
             let has_wildcard =
                 select.projection.iter().any(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
             for (n, item) in select.projection.iter_mut().enumerate() {
-                name_column(item, n, has_wildcard, &mut taken);
+                let hides = is_ordered && matches!(item, SelectItem::UnnamedExpr(Expr::Cast { .. }));
+                name_column(item, n, has_wildcard || hides, &mut taken);
             }
         }
         // Its first part names the columns of a union.
-        SetExpr::SetOperation { left, .. } => name_columns(left),
+        SetExpr::SetOperation { left, .. } => name_columns(left, is_ordered),
         _ => {}
     }
 }
@@ -98,11 +100,17 @@ fn typed(expr: &Expr) -> Expr {
             Some(name) if ["regclass", "regtype", "regproc"].contains(&name.as_str()) => {
                 super::call(&format!("{name}_show"), vec![expr.clone()])
             }
-            _ => expr.clone(),
+            _ => match crate::values::type_of_sql(data_type).map(|pg_type| pg_type.name().to_owned()) {
+                Some(name) if SHOWN_TYPES.contains(&name.as_str()) => super::call(&format!("{name}_show"), vec![expr.clone()]),
+                _ => expr.clone(),
+            },
         },
         _ => expr.clone(),
     }
 }
+
+/// Types of text that a cast at the top of a select list says, and that the planner does not tell from text.
+const SHOWN_TYPES: &[&str] = &["varchar", "name", "json", "jsonb", "uuid"];
 
 /// The name that PostgreSQL gives.
 fn name_of(expr: &Expr) -> String {
@@ -127,7 +135,11 @@ fn inner_name(expr: &Expr) -> Option<String> {
         Expr::Exists { .. } => fixed("exists"),
         Expr::Extract { .. } => fixed("extract"),
         Expr::Substring { .. } => fixed("substring"),
-        Expr::Trim { .. } => fixed("btrim"),
+        Expr::Trim { trim_where, .. } => fixed(match trim_where {
+            Some(TrimWhereField::Leading) => "ltrim",
+            Some(TrimWhereField::Trailing) => "rtrim",
+            _ => "btrim",
+        }),
         Expr::Position { .. } => fixed("position"),
         Expr::Overlay { .. } => fixed("overlay"),
         Expr::Ceil { .. } => fixed("ceil"),

@@ -7,8 +7,10 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArgumentClause, FunctionArguments, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, OrderByKind, Query,
-    Select, SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, Value, VisitMut, VisitorMut,
+    ArrayElemTypeDef, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments,
+    GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, LambdaFunction, LambdaFunctionParameter, LambdaSyntax, OneOrManyWithParens,
+    OrderByKind, Query, Select, SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, Value, VisitMut,
+    VisitorMut,
 };
 
 use super::call;
@@ -28,6 +30,10 @@ impl VisitorMut for Subqueries {
             && !select.from.is_empty()
             && matches!(&select.group_by, GroupByExpr::Expressions(by, _) if by.is_empty())
         {
+            if reads_nothing(select) {
+                // There will be no row to evaluate them for.
+                let _ = VisitMut::visit(&mut select.projection, &mut Nothing);
+            }
             join_laterally(select);
         }
         ControlFlow::Continue(())
@@ -38,12 +44,61 @@ impl VisitorMut for Subqueries {
             Expr::Subquery(query) => aggregate(query, "first_value"),
             Expr::Function(function) if is_array_subquery(function) => {
                 if let FunctionArguments::Subquery(query) = &mut function.args {
+                    if let Some(transformed) = transformed(query) {
+                        *expr = transformed;
+                        return ControlFlow::Continue(());
+                    }
                     let mut query = query.clone();
                     aggregate(&mut query, "array_agg");
                     *expr = call("coalesce", vec![Expr::Subquery(query), call("make_array", vec![])]);
                 }
             }
             _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Whether a relation that every row must come from never has any.
+fn reads_nothing(select: &Select) -> bool {
+    select.from.iter().any(|from| {
+        let name = match &from.relation {
+            TableFactor::Table { name, args: None, .. } => name.0.last().and_then(|part| part.as_ident()),
+            _ => None,
+        };
+        let only_narrows = |join: &Join| {
+            matches!(
+                join.join_operator,
+                JoinOperator::Join(_)
+                    | JoinOperator::Inner(_)
+                    | JoinOperator::Left(_)
+                    | JoinOperator::LeftOuter(_)
+                    | JoinOperator::CrossJoin(_)
+            )
+        };
+        name.is_some_and(|name| crate::catalog::is_always_empty(&name.value.to_lowercase())) && from.joins.iter().all(only_narrows)
+    })
+}
+
+/// NULL in the place of subqueries.
+struct Nothing;
+
+impl VisitorMut for Nothing {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let null = |data_type: DataType| Expr::Cast {
+            kind: CastKind::Cast,
+            expr: Box::new(Expr::Value(Value::Null.into())),
+            data_type,
+            array: false,
+            format: None,
+        };
+        let is_array = matches!(expr, Expr::Function(function) if is_array_subquery(function));
+        if is_array {
+            *expr = null(DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(DataType::Text), None)));
+        } else if matches!(expr, Expr::Subquery(_)) {
+            *expr = null(DataType::Text);
         }
         ControlFlow::Continue(())
     }
@@ -144,6 +199,31 @@ impl VisitorMut for Foreign {
 
 fn is_array_subquery(function: &Function) -> bool {
     function.name.to_string().eq_ignore_ascii_case("array") && matches!(function.args, FunctionArguments::Subquery(_))
+}
+
+/// `SELECT f(x) FROM unnest(array) x` as `array_transform(array, x -> f(x))`: no rows are needed for that.
+fn transformed(query: &Query) -> Option<Expr> {
+    let SetExpr::Select(select) = query.body.as_ref() else { return None };
+    let [from] = select.from.as_slice() else { return None };
+    let is_bare = query.order_by.is_none() && query.limit_clause.is_none() && select.selection.is_none() && from.joins.is_empty();
+    let (array, name) = match &from.relation {
+        TableFactor::UNNEST { array_exprs, alias: Some(alias), .. } => (array_exprs.first()?.clone(), alias.name.clone()),
+        TableFactor::Table { name, args: Some(args), alias: Some(alias), .. } if name.to_string().eq_ignore_ascii_case("unnest") => {
+            let FunctionArg::Unnamed(FunctionArgExpr::Expr(array)) = args.args.first()? else { return None };
+            (array.clone(), alias.name.clone())
+        }
+        _ => return None,
+    };
+    let [SelectItem::UnnamedExpr(body) | SelectItem::ExprWithAlias { expr: body, .. }] = select.projection.as_slice() else { return None };
+    if !is_bare {
+        return None;
+    }
+    let lambda = Expr::Lambda(LambdaFunction {
+        params: OneOrManyWithParens::One(LambdaFunctionParameter { name, data_type: None }),
+        body: Box::new(body.clone()),
+        syntax: LambdaSyntax::Arrow,
+    });
+    Some(call("array_transform", vec![array, lambda]))
 }
 
 /// Puts an aggregate around the one column of a plain SELECT, with the query's order in it.

@@ -154,7 +154,7 @@ fn new_option(words: &mut Words<'_>, read: &mut Read) -> Result<()> {
     let name = words.name()?;
     match name.as_str() {
         "format" => {
-            read.format = Some(match words.name()?.as_str() {
+            read.format = Some(match words.value()?.to_lowercase().as_str() {
                 "text" => CopyFormat::Text,
                 "csv" => CopyFormat::Csv,
                 "binary" => CopyFormat::Binary,

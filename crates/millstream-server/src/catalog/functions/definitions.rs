@@ -40,6 +40,8 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     entry("pg_get_function_identity_arguments", "text", |_, _| Ok(None)),
     entry("pg_get_function_result", "text", |_, _| Ok(None)),
     entry("pg_get_function_sqlbody", "text", |_, _| Ok(None)),
+    entry("pg_partition_ancestors", "oid", |_, _| Ok(None)),
+    entry("pg_partition_root", "oid", |_, _| Ok(None)),
     entry("pg_get_partkeydef", "text", |_, _| Ok(None)),
     entry("pg_get_statisticsobjdef", "text", |_, _| Ok(None)),
     entry("pg_get_statisticsobjdef_columns", "text", |_, _| Ok(None)),

@@ -101,7 +101,8 @@ impl ScalarUDFImpl for Function {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let all_scalar = args.args.iter().all(|argument| matches!(argument, ColumnarValue::Scalar(_)));
         let rows = if all_scalar { 1 } else { args.number_rows };
-        let columns = args.args.iter().map(|argument| as_text(argument, rows)).collect::<Result<Vec<_>>>()?;
+        let marks = self.entry.name == "json_build_object";
+        let columns = args.args.iter().map(|argument| as_text(argument, rows, marks)).collect::<Result<Vec<_>>>()?;
         let mut cells = Vec::with_capacity(rows);
         for row in 0..rows {
             let arguments: Vec<Option<&str>> = columns
@@ -135,8 +136,16 @@ fn own(error: &WireError) -> millstream::Error {
     millstream::Error::user(state, error.message.clone())
 }
 
-fn as_text(argument: &ColumnarValue, rows: usize) -> Result<ArrayRef> {
+/// Stands before numbers and truth values where JSON is made of them.
+const NO_TEXT: char = '\u{1}';
+
+fn as_text(argument: &ColumnarValue, rows: usize, marks: bool) -> Result<ArrayRef> {
     let array = argument.clone().into_array(rows)?;
+    if marks && (array.data_type().is_numeric() || *array.data_type() == DataType::Boolean) {
+        let text = cast(&array, &DataType::Utf8)?;
+        let marked = text.as_string::<i32>().iter().map(|value| value.map(|value| format!("{NO_TEXT}{value}")));
+        return Ok(Arc::new(marked.collect::<datafusion::arrow::array::StringArray>()));
+    }
     match array.data_type() {
         DataType::Utf8 => Ok(array),
         DataType::List(_) | DataType::Struct(_) | DataType::Map(..) => Ok(datafusion::arrow::array::new_null_array(&DataType::Utf8, rows)),

@@ -11,6 +11,14 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     entry("quote_nullable", "text", |_, arguments| Ok(Some(text_at(arguments, 0).map_or_else(|| "NULL".to_owned(), literal).into()))),
     entry("parse_ident", "_text", |_, arguments| Ok(text_at(arguments, 0).map(|name| Cell::Texts(name_parts(name))))),
     entry("format", "text", |_, arguments| Ok(text_at(arguments, 0).map(|pattern| formatted(pattern, arguments.get(1..).unwrap_or_default()).into()))),
+    // Casts at the top of a select list: the text, under the type that was named.
+    entry("varchar_show", "varchar", |_, arguments| Ok(text_at(arguments, 0).map(Cell::from))),
+    entry("name_show", "name", |_, arguments| Ok(text_at(arguments, 0).map(Cell::from))),
+    entry("json_show", "json", |_, arguments| Ok(text_at(arguments, 0).map(Cell::from))),
+    entry("jsonb_show", "jsonb", |_, arguments| Ok(text_at(arguments, 0).map(Cell::from))),
+    entry("uuid_show", "uuid", |_, arguments| Ok(text_at(arguments, 0).map(Cell::from))),
+    entry("uuid_in", "uuid", |_, arguments| Ok(text_at(arguments, 0).map(Cell::from))),
+    entry("json_build_object", "json", |_, arguments| Ok(Some(json_object(arguments).into()))),
     entry("pg_size_pretty", "text", |_, arguments| Ok(number::<i64>(arguments, 0).map(|bytes| pretty(bytes).into()))),
 ];
 
@@ -37,6 +45,23 @@ fn formatted(pattern: &str, arguments: &[Option<&str>]) -> String {
         }
     }
     text
+}
+
+/// `{"a" : 1, "b" : "x"}`. What is no text comes with a mark before it.
+fn json_object(arguments: &[Option<&str>]) -> String {
+    let value = |argument: Option<&str>| match argument {
+        None => "null".to_owned(),
+        Some(text) => match text.strip_prefix(super::NO_TEXT) {
+            Some(plain) => plain.to_owned(),
+            None => serde_json::Value::from(text).to_string(),
+        },
+    };
+    let pairs = arguments.chunks(2).map(|pair| {
+        let key = pair[0].unwrap_or_default();
+        let key = serde_json::Value::from(key.strip_prefix(super::NO_TEXT).unwrap_or(key));
+        format!("{key} : {}", value(pair.get(1).copied().flatten()))
+    });
+    format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
 }
 
 fn pretty(bytes: i64) -> String {
