@@ -1,5 +1,7 @@
 //! Learners against River's figures, and what must hold for all of them: batches do not matter, states go on exactly.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::type_complexity, reason = "these are tests")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

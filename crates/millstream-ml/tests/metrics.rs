@@ -1,5 +1,7 @@
 //! Metrics against scikit-learn's answers where they are undefined or degenerate; merged states against one pass.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::type_complexity, reason = "these are tests")]
+
 use std::path::Path;
 use std::sync::Arc;
 

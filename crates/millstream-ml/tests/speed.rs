@@ -1,5 +1,7 @@
 //! How fast learners are. Run it by hand: `cargo test --release -p millstream-ml --test speed -- --ignored --nocapture`.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::type_complexity, reason = "these are tests")]
+
 use std::sync::Arc;
 
 use arrow::array::Int64Array;

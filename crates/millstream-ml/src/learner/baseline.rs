@@ -18,12 +18,12 @@ struct Baseline {
 
 /// `no_change`.
 pub(super) fn no_change(features: usize, options: &mut OptionReader<'_>) -> Result<Box<dyn Learner>> {
-    Driver::new(Baseline { forgets: true, rows: Vec::new() }, options, features, "none", 0.5)
+    Driver::boxed(Baseline { forgets: true, rows: Vec::new() }, options, features, "none", 0.5)
 }
 
 /// `majority_class`.
 pub(super) fn majority_class(features: usize, options: &mut OptionReader<'_>) -> Result<Box<dyn Learner>> {
-    Driver::new(Baseline { forgets: false, rows: Vec::new() }, options, features, "none", 0.5)
+    Driver::boxed(Baseline { forgets: false, rows: Vec::new() }, options, features, "none", 0.5)
 }
 
 impl RowLearner for Baseline {

@@ -51,7 +51,7 @@ pub(super) fn half_space_trees(features: usize, options: &mut OptionReader<'_>) 
     let (reference, latest) = (vec![0.0; nodes], vec![0.0; nodes]);
     let mut model = HalfSpaceTrees { features, trees, height, window, random, cuts: Vec::new(), reference, latest, rows: 0, ready: false };
     model.grow();
-    Driver::new(model, options, features, "min_max", 0.95)
+    Driver::boxed(model, options, features, "min_max", 0.95)
 }
 
 impl HalfSpaceTrees {

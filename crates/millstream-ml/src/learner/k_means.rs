@@ -27,7 +27,7 @@ struct Centre {
 pub(super) fn k_means(features: usize, options: &mut OptionReader<'_>) -> Result<Box<dyn Learner>> {
     let clusters = options.count("clusters", 5, 1..=10_000)?;
     let rate = options.number("learning_rate", 0.0, 0.0..=1.0)?;
-    Driver::new(KMeans { features, clusters, rate, centres: Vec::new() }, options, features, "none", 0.0)
+    Driver::boxed(KMeans { features, clusters, rate, centres: Vec::new() }, options, features, "none", 0.0)
 }
 
 impl KMeans {

@@ -62,7 +62,7 @@ fn make(task: Task, features: usize, options: &mut OptionReader<'_>) -> Result<B
         batch: MiniBatch::parse(options, features + 1)?,
         gradient: vec![0.0; features + 1],
     };
-    Driver::new(model, options, features, "standard", 0.5)
+    Driver::boxed(model, options, features, "standard", 0.5)
 }
 
 /// L1 and L2 that are not the optimizer's own.

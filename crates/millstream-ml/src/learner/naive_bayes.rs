@@ -27,7 +27,7 @@ const DENSITY_MIN: f64 = 1e-9;
 
 /// `gaussian_naive_bayes`.
 pub(super) fn gaussian_naive_bayes(features: usize, options: &mut OptionReader<'_>) -> Result<Box<dyn Learner>> {
-    Driver::new(GaussianNaiveBayes { features, rows: 0.0, classes: Vec::new() }, options, features, "none", 0.5)
+    Driver::boxed(GaussianNaiveBayes { features, rows: 0.0, classes: Vec::new() }, options, features, "none", 0.5)
 }
 
 impl GaussianNaiveBayes {
@@ -99,7 +99,7 @@ impl RowLearner for GaussianNaiveBayes {
     fn load(&mut self, state: &StateReader) -> Result<()> {
         self.classes.clear();
         let rows = state.any("class_rows")?;
-        if rows.iter().any(|rows| !(*rows >= 0.0)) {
+        if rows.iter().any(|rows| rows.is_nan() || *rows < 0.0) {
             return Err(LearnError::state("a class of a model's state has a number of rows below 0"));
         }
         self.grow(rows.len());

@@ -62,7 +62,7 @@ fn make(task: Task, features: usize, options: &mut OptionReader<'_>) -> Result<B
         slopes: zeros(&sizes),
         sizes,
     };
-    Driver::new(model, options, features, "standard", 0.5)
+    Driver::boxed(model, options, features, "standard", 0.5)
 }
 
 fn layer_sizes(features: usize, hidden: &str) -> Result<Vec<usize>> {

@@ -34,16 +34,16 @@ pub(super) fn robust_z_score(features: usize, options: &mut OptionReader<'_>) ->
     let window = options.count("window_size", 250, 3..=100_000)?;
     let rows_min = options.count("rows_min", 10.min(window), 1..=window)?;
     let model = RobustZScore { window, rows_min, features: vec![Feature::default(); features] };
-    Driver::new(model, options, features, "none", 3.5)
+    Driver::boxed(model, options, features, "none", 3.5)
 }
 
 impl Feature {
     fn push(&mut self, value: f64, window: usize) {
-        if self.arrived.len() == window {
-            if let Some(oldest) = self.arrived.pop_front() {
-                let at = self.sorted.partition_point(|x| x.total_cmp(&oldest).is_lt());
-                self.sorted.remove(at);
-            }
+        if self.arrived.len() == window
+            && let Some(oldest) = self.arrived.pop_front()
+        {
+            let at = self.sorted.partition_point(|x| x.total_cmp(&oldest).is_lt());
+            self.sorted.remove(at);
         }
         self.arrived.push_back(value);
         let at = self.sorted.partition_point(|x| x.total_cmp(&value).is_lt());

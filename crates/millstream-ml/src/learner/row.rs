@@ -164,7 +164,7 @@ pub(crate) struct Driver<L> {
 
 impl<L: RowLearner> Driver<L> {
     /// `scaler` and `threshold` hold where no option says otherwise.
-    pub(crate) fn new(
+    pub(crate) fn boxed(
         learner: L,
         options: &mut OptionReader<'_>,
         features: usize,

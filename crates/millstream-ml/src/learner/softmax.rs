@@ -40,7 +40,7 @@ pub(super) fn softmax_regression(features: usize, options: &mut OptionReader<'_>
     let intercept_rate = options.number("intercept_learning_rate", 0.01, 0.0..=1e6)?;
     let gradient = vec![0.0; features];
     let model = SoftmaxRegression { features, optimizer, l2, intercept_rate, classes: Vec::new(), probabilities: Vec::new(), gradient };
-    Driver::new(model, options, features, "standard", 0.5)
+    Driver::boxed(model, options, features, "standard", 0.5)
 }
 
 impl SoftmaxRegression {

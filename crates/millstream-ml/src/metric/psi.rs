@@ -27,7 +27,7 @@ const BINS_MAX: usize = 10_000;
 
 impl PsiStates {
     pub(super) fn new(bins: usize, low: f64, high: f64) -> Result<Self> {
-        if !(2..=BINS_MAX).contains(&bins) || !(low < high && low.is_finite() && high.is_finite()) {
+        if !((2..=BINS_MAX).contains(&bins) && low < high && low.is_finite() && high.is_finite()) {
             return Err(LearnError::user(format!(
                 "psi takes 2 to {BINS_MAX} bins between two bounds: got {bins} from {low} to {high} (hint: psi(expected, actual, 10, 0.0, 1.0))"
             )));
