@@ -190,7 +190,7 @@ mod tests {
         let mut place = Place::default();
         step(&mut place, KeyCode::Char(' '), &lines, 2, 2);
         parser.process(frame(&lines, 2, &place, 20, 5, false).as_bytes());
-        assert_eq!(parser.screen().contents(), " n\n---\n 3\n 4\nlines 3-4 of 5   q l");
+        assert_eq!(parser.screen().contents(), " n\n---\n 3\n 4\nlines 3-4 of 5   q ");
         step(&mut place, KeyCode::End, &lines, 2, 2);
         assert_eq!(place.top, 3);
     }

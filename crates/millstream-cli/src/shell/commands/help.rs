@@ -58,7 +58,7 @@ fn overview() -> String {
         text.push_str(&format!("  {head:<28} {}\n", command.about));
     }
     let topics: Vec<&str> = TOPICS.iter().map(|(name, _)| *name).collect();
-    text.push_str(&format!("\n\\help TOPIC tells more, with examples: {}, or a command.\n", topics.join(", ")));
+    text.push_str(&format!("\n\\help TOPIC tells more, with examples. Topics are commands and\n{}.\n", topics.join(", ")));
     text
 }
 
