@@ -156,7 +156,6 @@ impl World {
             handle.wait().await?;
             Ok(handle.status().state)
         };
-        #[expect(clippy::disallowed_methods, reason = "the test is the spawner")]
         let life = runtime.spawn(life);
         Process { runtime, life }
     }
