@@ -201,7 +201,7 @@ impl<'a> Shell<'a> {
         let mut editor = Editor::new(&self);
         let code = loop {
             self.tell_failures();
-            self.names.refresh(&self.runtime, &self.session);
+            self.names.refresh(self.runtime, &self.session);
             editor.follow(&self);
             let prompt = prompt::MillPrompt::new(&self.engine.pipelines(), self.screen.has_color());
             match editor.read(&prompt, &std::mem::take(&mut self.typed_ahead)) {
