@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Result of this crate.
-pub type Result<T, E = WireError> = std::result::Result<T, E>;
+pub(crate) type Result<T, E = WireError> = std::result::Result<T, E>;
 
 /// What a client is told when something goes wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -51,11 +51,6 @@ impl ResultRows {
         Self { columns, formats, source, pending: None, taken: 0, is_finished: false }
     }
 
-    /// True once the last row was taken and that was seen.
-    pub(crate) fn is_finished(&self) -> bool {
-        self.is_finished
-    }
-
     /// Up to `limit` rows if some are there now; `None`: they must be waited for.
     pub(crate) fn ready(&mut self, limit: usize) -> Option<Result<Option<Slice>>> {
         self.next(limit).now_or_never()
@@ -64,14 +59,14 @@ impl ResultRows {
     /// Up to `limit` rows (at least one) of one batch; `None` at the end. Cancel-safe.
     pub(crate) async fn next(&mut self, limit: usize) -> Result<Option<Slice>> {
         loop {
-            if let Some((batch, from)) = self.pending.take() {
-                if from < batch.num_rows() {
-                    let to = batch.num_rows().min(from.saturating_add(limit));
-                    self.taken += (to - from) as u64;
-                    let slice = Slice { batch: batch.clone(), rows: from..to };
-                    self.pending = Some((batch, to));
-                    return Ok(Some(slice));
-                }
+            if let Some((batch, from)) = self.pending.take()
+                && from < batch.num_rows()
+            {
+                let to = batch.num_rows().min(from.saturating_add(limit));
+                self.taken += (to - from) as u64;
+                let slice = Slice { batch: batch.clone(), rows: from..to };
+                self.pending = Some((batch, to));
+                return Ok(Some(slice));
             }
             if self.is_finished {
                 return Ok(None);

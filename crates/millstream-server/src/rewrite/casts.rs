@@ -40,6 +40,12 @@ impl VisitorMut for Casts {
                 *expr = call(&format!("{name}_out"), vec![argument]);
                 return ControlFlow::Continue(());
             }
+            if plain == DataType::IntegerUnsigned(None)
+                && let Some(("regproc", argument)) = reg_call(inner)
+            {
+                *expr = call("regproc_oid", vec![argument]);
+                return ControlFlow::Continue(());
+            }
             *data_type = plain;
             *kind = CastKind::Cast;
         }

@@ -127,7 +127,10 @@ fn inner_name(expr: &Expr) -> Option<String> {
             Some(ident_name(name))
         }
         Expr::Cast { expr: inner, data_type, .. } => {
-            inner_name(inner).or_else(|| crate::values::type_of_sql(data_type).map(|pg_type| pg_type.name().to_owned()))
+            // A cast of a cast is called as the outer type; one of a column as the column.
+            let weak = matches!(inner.as_ref(), Expr::Cast { .. } | Expr::Case { .. } | Expr::Value(_) | Expr::TypedString(_));
+            let inner = if weak { None } else { inner_name(inner) };
+            inner.or_else(|| crate::values::type_of_sql(data_type).map(|pg_type| pg_type.name().to_owned()))
         }
         Expr::TypedString(typed) => crate::values::type_of_sql(&typed.data_type).map(|pg_type| pg_type.name().to_owned()),
         Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => inner_name(inner),

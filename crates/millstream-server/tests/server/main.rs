@@ -1,5 +1,7 @@
 //! The server through a socket: a real client (tokio-postgres), and raw bytes where no client would do it.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, clippy::disallowed_methods, reason = "these are tests")]
+
 mod client_statements;
 mod follow;
 mod hostile;

@@ -70,10 +70,13 @@ pub(super) const FUNCTIONS: &[Entry] = &[
         Ok(oid) => format_type(oid, None).into(),
         Err(_) => text.into(),
     }))),
-    entry("regproc_in", "oid", |_, arguments| Ok(text_at(arguments, 0).map(|text| {
-        let name = text.strip_prefix("pg_catalog.").unwrap_or(text);
-        let found = PROCS.iter().find(|(_, proc)| *proc == name).map(|(oid, _)| *oid);
-        Cell::Oid(text.parse().ok().or(found).unwrap_or(0))
+    // The catalog's columns of functions hold their names.
+    entry("regproc_in", "text", |_, arguments| Ok(text_at(arguments, 0).map(|text| match text.parse() {
+        Ok(oid) => PROCS.get(&oid).cloned().unwrap_or_else(|| text.to_owned()).into(),
+        Err(_) => text.strip_prefix("pg_catalog.").unwrap_or(text).into(),
+    }))),
+    entry("regproc_oid", "oid", |_, arguments| Ok(text_at(arguments, 0).map(|name| {
+        Cell::Oid(PROCS.iter().find(|(_, proc)| *proc == name).map_or(0, |(oid, _)| *oid))
     }))),
     entry("regproc_out", "text", |_, arguments| Ok(text_at(arguments, 0).map(|text| match text.parse() {
         Ok(0) => "-".into(),
@@ -162,7 +165,7 @@ mod tests {
     fn types_have_their_sql_names() {
         for (oid, modifier, name) in [
             (20, None, "bigint"),
-            (1700, Some(18 << 16 | 4 + 4), "numeric(18,8)"),
+            (1700, Some((18 << 16) | (4 + 4)), "numeric(18,8)"),
             (1009, None, "text[]"),
             (1114, Some(3), "timestamp(3) without time zone"),
             (1184, Some(-1), "timestamp with time zone"),
