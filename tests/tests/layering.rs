@@ -16,7 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "millstream",
         &["millstream-time", "millstream-checkpoint", "millstream-connectors", "millstream-operators", "millstream-sql", "millstream-ml"],
     ),
-    ("millstream-server", &["millstream"]),
+    ("millstream-server", &["millstream", "millstream-sql"]),
     ("millstream-cli", &["millstream", "millstream-server", "millstream-time"]),
     ("millstream-testkit", &["millstream-time", "millstream-connectors"]),
 ];

@@ -81,6 +81,9 @@ async fn plan(data: &Dataset, case: &Case) -> Result<Option<(PipelinePlan, Sessi
         .with_relation_planners(vec![Arc::new(WindowRelationPlanner)])
         .build();
     let context = SessionContext::new_with_state(state);
+    for function in millstream::metric_functions() {
+        context.register_udaf(function);
+    }
     for name in ["s", "r"] {
         let table = StreamTable {
             name: name.to_owned(),

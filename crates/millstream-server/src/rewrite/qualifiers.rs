@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectNamePart, Query, Value, VisitMut,
-    VisitorMut,
+    BinaryOperator, CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectNamePart, Query, Value,
+    VisitMut, VisitorMut,
 };
 
 use super::{call, string};
@@ -12,6 +12,11 @@ use super::{call, string};
 /// Words that are functions in PostgreSQL; current_date and its kin the planner knows.
 const BARE_FUNCTIONS: &[&str] =
     &["current_schema", "current_catalog", "current_user", "session_user", "user", "current_role", "current_database"];
+
+/// True for `current_schema` and its kin.
+pub(super) fn is_call_without_parentheses(word: &Ident) -> bool {
+    word.quote_style.is_none() && BARE_FUNCTIONS.contains(&word.value.to_lowercase().as_str())
+}
 
 pub(super) fn rewrite(query: &mut Query) -> millstream::Result<()> {
     let _ = VisitMut::visit(query, &mut Qualifiers);

@@ -54,7 +54,11 @@ fn name_columns(body: &mut SetExpr, is_ordered: bool) {
 fn name_column(item: &mut SelectItem, n: usize, has_wildcard: bool, taken: &mut HashSet<String>) {
     match item {
         SelectItem::UnnamedExpr(expr) => {
-            let is_column = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+            let is_column = match expr {
+                Expr::Identifier(ident) => !super::qualifiers::is_call_without_parentheses(ident),
+                Expr::CompoundIdentifier(_) => true,
+                _ => false,
+            };
             let name = name_of(expr);
             // The same column of the same table twice is one name for the planner; of two tables it is two.
             let key = if is_column { expr.to_string().to_lowercase() } else { name.clone() };
@@ -127,10 +131,7 @@ fn inner_name(expr: &Expr) -> Option<String> {
             Some(ident_name(name))
         }
         Expr::Cast { expr: inner, data_type, .. } => {
-            // A cast of a cast is called as the outer type; one of a column as the column.
-            let weak = matches!(inner.as_ref(), Expr::Cast { .. } | Expr::Case { .. } | Expr::Value(_) | Expr::TypedString(_));
-            let inner = if weak { None } else { inner_name(inner) };
-            inner.or_else(|| crate::values::type_of_sql(data_type).map(|pg_type| pg_type.name().to_owned()))
+            strong_name(inner).or_else(|| crate::values::type_of_sql(data_type).map(|pg_type| pg_type.name().to_owned()))
         }
         Expr::TypedString(typed) => crate::values::type_of_sql(&typed.data_type).map(|pg_type| pg_type.name().to_owned()),
         Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => inner_name(inner),
@@ -163,6 +164,16 @@ fn inner_name(expr: &Expr) -> Option<String> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+/// The name that outlasts a cast: that of a column or function within, but not that of a type or of CASE.
+fn strong_name(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Cast { expr: inner, .. } | Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => strong_name(inner),
+        Expr::Case { else_result, .. } => else_result.as_ref().and_then(|expr| strong_name(expr)),
+        Expr::Value(_) | Expr::TypedString(_) | Expr::Interval(_) => None,
+        _ => inner_name(expr),
     }
 }
 

@@ -244,7 +244,7 @@ mod tests {
         assert_eq!(written(|out| timestamp(out, 1_767_323_045_600_000, None)), "2026-01-02 03:04:05.6");
         assert_eq!(written(|out| timestamp(out, 1_767_323_045_000_000, Zone::named("America/New_York"))), "2026-01-01 22:04:05-05");
         assert_eq!(written(|out| timestamp(out, 1_767_323_045_000_000, Zone::named("Asia/Kolkata"))), "2026-01-02 08:34:05+05:30");
-        assert_eq!(written(|out| timestamp(out, -63_517_132_800_000_000, utc)), "0044-03-15 00:00:00+00 BC");
+        assert_eq!(written(|out| timestamp(out, -63_517_824_000_000_000, utc)), "0044-03-15 00:00:00+00 BC");
         assert_eq!(written(|out| timestamp(out, i64::MAX, utc)), "infinity");
         assert_eq!(written(|out| date(out, 20_455)), "2026-01-02");
         assert_eq!(written(|out| time(out, 11_045_100_000)), "03:04:05.1");

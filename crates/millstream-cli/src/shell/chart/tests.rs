@@ -1,3 +1,5 @@
+//! Charts of given rows, as text.
+
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray, TimestampMillisecondArray};

@@ -165,7 +165,7 @@ mod tests {
     fn types_have_their_sql_names() {
         for (oid, modifier, name) in [
             (20, None, "bigint"),
-            (1700, Some((18 << 16) | (4 + 4)), "numeric(18,8)"),
+            (1700, Some(((18 << 16) | 8) + 4), "numeric(18,8)"),
             (1009, None, "text[]"),
             (1114, Some(3), "timestamp(3) without time zone"),
             (1184, Some(-1), "timestamp with time zone"),
