@@ -117,6 +117,10 @@ impl Crank<'_> {
             return 0;
         }
         let freed = self.plan.evict(&self.checkpoints.last.operators, bytes);
+        let mut status = self.shared.status.lock();
+        status.stored_bytes = self.plan.metrics().map(|operator| operator.stored_bytes).sum();
+        status.stored_bytes_max = status.stored_bytes_max.max(status.stored_bytes);
+        drop(status);
         tracing::debug!(freed, wanted = bytes, "state leaves memory");
         freed
     }

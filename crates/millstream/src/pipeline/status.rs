@@ -78,6 +78,8 @@ pub struct PipelineStatus {
     pub state_bytes_max: u64,
     /// Bytes of state that has left memory and is only in the data folder: what it would take in memory, about.
     pub stored_bytes: u64,
+    /// The most of them there were.
+    pub stored_bytes_max: u64,
     /// Smallest watermark of its sources, in milliseconds since 1970; `None` before the first row and after the end.
     pub watermark_ms: Option<i64>,
     /// The epoch clock.
@@ -107,6 +109,7 @@ impl PipelineStatus {
             state_bytes: 0,
             state_bytes_max: 0,
             stored_bytes: 0,
+            stored_bytes_max: 0,
             watermark_ms: None,
             clock_ms: 0,
             idle_sources: Vec::new(),
