@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Int64Array, RecordBatch, TimestampMillisecondArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use millstream::{PipelineStatus, Settings};
+use millstream::{Outcome, PipelineStatus, Settings};
 use millstream_testkit::{Random, TestData};
 
 use crate::harness;
@@ -47,9 +47,15 @@ async fn run(times: &[Option<i64>], epoch_rows: usize, windows: &str, options: &
 
 /// What the rule says: a row is late if its window was closed by the watermark before its epoch (lenient) or before it (strict).
 fn expected_late(times: &[Option<i64>], epoch_rows: usize, size: i64) -> u64 {
-    let (mut watermark, mut late) = (i64::MIN, 0);
-    for epoch in times.chunks(epoch_rows) {
-        late += epoch.iter().flatten().filter(|&&time| time.div_euclid(size) * size + size <= watermark).count() as u64;
+    expected_late_rows(times, epoch_rows, size).len() as u64
+}
+
+/// Which rows those are.
+fn expected_late_rows(times: &[Option<i64>], epoch_rows: usize, size: i64) -> Vec<usize> {
+    let (mut watermark, mut late) = (i64::MIN, Vec::new());
+    for (number, epoch) in times.chunks(epoch_rows).enumerate() {
+        let is_late = |time: &Option<i64>| time.is_some_and(|time| time.div_euclid(size) * size + size <= watermark);
+        late.extend((0..epoch.len()).filter(|&row| is_late(&epoch[row])).map(|row| number * epoch_rows + row));
         watermark = epoch.iter().flatten().map(|time| time - 2_000).fold(watermark, i64::max);
     }
     late
@@ -109,4 +115,52 @@ async fn late_rows_of_a_window_buffer_are_counted() {
     assert_eq!(rows, ["1970-01-01T00:00:00.100|1", "1970-01-01T00:00:09|1", "1970-01-01T00:00:09.100|2"]);
     let status = query.status();
     assert_eq!((status.rows_in, status.late_rows, status.untimed_rows), (5, 1, 1));
+}
+
+/// Runs a windowed INSERT over one lane with `LATE ROWS INTO late`; gives rows per result, and what is in the late table.
+async fn run_keeping(times: &[Option<i64>], epoch_rows: usize, windows: &str, options: &str) -> (u64, Vec<String>) {
+    let data = Arc::new(TestData::new());
+    data.put("late", schema(), vec![times.chunks(epoch_rows).map(batch).collect()]);
+    let engine = harness::engine(&data, Settings { epoch_rows_max: epoch_rows, batch_rows: epoch_rows, ..harness::settings() }).await;
+    let session = engine.session();
+    let sql = format!(
+        "CREATE TABLE t (k BIGINT, ts TIMESTAMP(3), more AS k + 100, WATERMARK FOR ts AS ts - INTERVAL '2' SECOND)
+         WITH ('connector' = 'testdata', 'data' = 'late'{options});
+         CREATE TABLE late (ts TIMESTAMP(3), more BIGINT);
+         CREATE TABLE counts (n BIGINT);
+         INSERT INTO counts SELECT count(*) FROM {windows} GROUP BY window_start LATE ROWS INTO late"
+    );
+    let work = async {
+        let Some(Outcome::Pipeline(handle)) = session.execute(&sql).await.unwrap().pop() else { panic!("no pipeline") };
+        handle.wait().await.unwrap();
+        let kept = harness::rows(&session, "SELECT CAST(ts AS BIGINT), more FROM late").await.unwrap();
+        assert_eq!(handle.status().late_rows, kept.len() as u64);
+        let counted = harness::rows(&session, "SELECT coalesce(sum(n), 0) FROM counts").await.unwrap();
+        (counted[0].parse().unwrap(), kept)
+    };
+    harness::patiently(&sql, work).await
+}
+
+/// R9: what is late is counted exactly and found in its table, with all columns.
+#[tokio::test(flavor = "multi_thread")]
+async fn late_rows_are_found_in_their_table() {
+    for (seed, epoch_rows) in [(11, 1), (12, 7), (13, 50), (14, 300)] {
+        let times = disordered(seed, seed % 2 == 0);
+        let untimed = times.iter().filter(|time| time.is_none()).count() as u64;
+        for options in ["", ", 'late_rows' = 'strict'"] {
+            let late = expected_late_rows(&times, if options.is_empty() { epoch_rows } else { 1 }, 1_000);
+            // Keys are counted anew in each batch, of an epoch's size.
+            let mut expected: Vec<String> = late.iter().map(|&row| format!("{}|{}", times[row].unwrap(), row % epoch_rows % 3 + 100)).collect();
+            expected.sort();
+            let (counted, mut kept) = run_keeping(&times, epoch_rows, "TUMBLE(t, ts, INTERVAL '1' SECOND)", options).await;
+            kept.sort();
+            let case = format!("seed {seed}, epochs of {epoch_rows}, options '{options}'");
+            assert_eq!(kept, expected, "late rows, {case}");
+            assert_eq!(counted, 300 - late.len() as u64 - untimed, "rows, {case}");
+        }
+    }
+    // As above: for HOP only a row whose windows are all closed is late.
+    let times = [Some(1_200), Some(4_200), Some(1_500), Some(6_900), Some(500), None];
+    let (counted, kept) = run_keeping(&times, 1, "HOP(t, ts, INTERVAL '1' SECOND, INTERVAL '2' SECOND)", "").await;
+    assert_eq!((counted, kept), (7, vec!["500|100".to_owned()]));
 }

@@ -397,3 +397,60 @@ async fn bad_rows_are_kept_once_over_restarts() {
     assert_eq!(places, ["101"]);
     harness::patiently("shutdown", engine.shutdown()).await;
 }
+
+/// Appends `{"id", "ts"}` in order of `ids`; every seventh is ten seconds behind.
+fn append_times(file: &Path, ids: std::ops::Range<i64>) {
+    use std::io::Write;
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(file).unwrap();
+    for id in ids {
+        let second = if id % 7 == 0 { id - 10 } else { id } + 100;
+        writeln!(file, "{{\"id\": {id}, \"ts\": \"2024-06-01 08:{:02}:{:02}\"}}", second / 60, second % 60).unwrap();
+    }
+}
+
+/// R9 over restarts: each row is in the result or in the table of late rows, once, whatever the epochs were.
+#[tokio::test(flavor = "multi_thread")]
+async fn late_rows_are_kept_once_over_restarts() {
+    for rule in ["strict", "lenient"] {
+        let folder = tempfile::tempdir().unwrap();
+        let data = Arc::new(TestData::new());
+        let file = folder.path().join("times.json");
+        append_times(&file, 1..2);
+        let mut engine = over(&folder.path().join("data"), &data).await.unwrap();
+        let session = engine.session();
+        let sql = format!(
+            "CREATE TABLE times (id BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts)
+             WITH ('connector' = 'file', 'path' = '{}', 'follow' = 'true', 'poll_interval' = '2ms', 'late_rows' = '{rule}');
+             CREATE TABLE late (LIKE times); CREATE TABLE counts (n BIGINT, ids BIGINT)",
+            file.display()
+        );
+        session.execute(&sql).await.unwrap();
+        let from = "TUMBLE(times, ts, INTERVAL '2 seconds')";
+        pipeline(&session, &format!("INSERT INTO counts SELECT count(*), sum(id) FROM {from} GROUP BY window_start LATE ROWS INTO late")).await;
+        for round in 1..=4_i64 {
+            let session = engine.session();
+            append_times(&file, round * 100 - 98..round * 100 + 2);
+            let end = round * 100 + 1;
+            // By the strict rule each seventh row is late; by the other one those whose windows had closed before their epoch.
+            if rule == "strict" {
+                until(&session, "SELECT count(*), count(DISTINCT id) FROM late", &format!("{0}|{0}", end / 7)).await;
+            }
+            // The last window is open: it has the last row that is not behind, and the one before it if both are of one window.
+            let last = if end % 7 == 0 { end - 1 } else { end };
+            let open: Vec<i64> = (last - last % 2..=last).filter(|id| id % 7 != 0).collect();
+            let all = "SELECT (SELECT count(*) FROM late) + (SELECT sum(n) FROM counts)";
+            until(&session, all, &(end - i64::try_from(open.len()).unwrap()).to_string()).await;
+            let sum = "SELECT (SELECT coalesce(sum(id), 0) FROM late) + (SELECT sum(ids) FROM counts)";
+            let closed = end * (end + 1) / 2 - open.iter().sum::<i64>();
+            assert_eq!(rows(&session, sum).await, [closed.to_string()], "{rule}, round {round}");
+            if round % 2 == 0 {
+                assert!(error(&session, "DROP TABLE late").await.contains("DROP PIPELINE"));
+                harness::patiently("shutdown", engine.shutdown()).await;
+            } else {
+                session.execute("CHECKPOINT PIPELINE insert_into_counts_1").await.unwrap();
+            }
+            engine = over(&folder.path().join("data"), &data).await.unwrap();
+        }
+        harness::patiently("shutdown", engine.shutdown()).await;
+    }
+}

@@ -21,6 +21,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::model::{PinnedModels, calls_model, generic_functions, rewrite_ml_predict};
 use crate::session::SqlExtension;
+use crate::session::run_statement::object_name;
 use crate::settings::{ExecutionMode, Settings};
 
 /// A planned query.
@@ -193,9 +194,20 @@ fn on_deep_stack<R: Send>(work: impl FnOnce() -> Result<R> + Send) -> Result<R> 
     with_deep_stack(|| Ok(work()))?
 }
 
-/// Refuses what EMIT asks for and is not there yet.
+/// Refuses what EMIT asks for and is not there yet, for a query whose rows are read and not written.
 pub(crate) fn check_emit(emit: Option<&Emit>) -> Result<()> {
-    let Some(emit) = emit else { return Ok(()) };
+    match late_rows_into(emit)? {
+        None => Ok(()),
+        Some(table) => {
+            let hint = "hint: INSERT INTO, CREATE SINK and CREATE MATERIALIZED VIEW can";
+            Err(Error::user("0A000", format!("LATE ROWS INTO {table}: a query whose rows are only read keeps no others ({hint})")))
+        }
+    }
+}
+
+/// The table that late rows go to, if the query names one; refuses what EMIT asks for and is not there yet.
+pub(crate) fn late_rows_into(emit: Option<&Emit>) -> Result<Option<String>> {
+    let Some(emit) = emit else { return Ok(None) };
     let refused = |what: &str| {
         Err(Error::user(
             "0A000",
@@ -203,8 +215,7 @@ pub(crate) fn check_emit(emit: Option<&Emit>) -> Result<()> {
         ))
     };
     match emit.mode {
-        EmitMode::OnWindowClose if emit.allowed_lateness_ms == 0 && emit.late_rows_into.is_none() => Ok(()),
-        EmitMode::OnWindowClose if emit.late_rows_into.is_some() => refused("LATE ROWS INTO"),
+        EmitMode::OnWindowClose if emit.allowed_lateness_ms == 0 => emit.late_rows_into.as_ref().map(object_name).transpose(),
         EmitMode::OnWindowClose => refused("ALLOWED LATENESS"),
         EmitMode::OnUpdate => refused("EMIT ON UPDATE"),
         _ => refused("EMIT EVERY"),

@@ -7,7 +7,8 @@ mod learners;
 mod models;
 mod objects;
 mod pipelines;
-mod run_statement;
+pub(crate) mod run_statement;
+mod side_tables;
 mod tables;
 mod views;
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, TimestampMillisecondArray};
+use datafusion::arrow::compute::{filter_record_batch, not};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::{DFSchema, Result};
 use datafusion::execution::SessionState;
@@ -10,18 +11,28 @@ use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::physical_expr::create_physical_expr;
 use datafusion::physical_plan::PhysicalExpr;
-use millstream_time::{Watermark, WindowSpec};
+use millstream_time::Watermark;
 
-use super::lateness::StrictLateness;
+use super::checkpoints::Checkpoint;
+use super::lateness::{LateRule, Lateness, SourceWindows};
 use crate::catalog::{ColumnSource, LateRows, Stream};
 use crate::input::{SourceSpec, WatermarkRule};
 
 /// Fills the columns of one source.
 #[derive(Debug)]
 pub(super) struct Columns {
+    read: FilledColumns,
+    /// Which rows are late, where the operators do not find out.
+    lateness: Option<Lateness>,
+    /// What is kept of late rows.
+    kept: Option<FilledColumns>,
+}
+
+/// Columns of a stream's table, and where they come from.
+#[derive(Debug)]
+struct FilledColumns {
     fills: Vec<Fill>,
     schema: SchemaRef,
-    strict: Option<StrictLateness>,
 }
 
 #[derive(Debug)]
@@ -31,26 +42,38 @@ enum Fill {
     Clock,
 }
 
-/// How to read `wanted` columns (indices into the stream's table) and how to fill them.
-pub(super) fn plan_columns(
-    stream: &Stream,
-    wanted: &[usize],
-    windows: Option<WindowSpec>,
-    state: &SessionState,
-) -> Result<(SourceSpec, Columns)> {
-    let projection = needed_physical(stream, wanted);
+/// What a pipeline wants of a source.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    /// The source's number.
+    pub(super) source: usize,
+    /// Columns that it reads: indices into the stream's table.
+    pub(super) columns: &'a [usize],
+    /// Columns that it keeps of late rows, if it does.
+    pub(super) late: Option<&'a [usize]>,
+    /// The windows over the source, where the operators do not find out what is late.
+    pub(super) windows: Option<&'a SourceWindows>,
+}
+
+/// How to read the columns that a pipeline wants, and how to fill them.
+pub(super) fn plan_columns(stream: &Stream, wanted: Wanted<'_>, state: &SessionState) -> Result<(SourceSpec, Columns)> {
+    let all: Vec<usize> = wanted.columns.iter().chain(wanted.late.unwrap_or_default()).copied().collect();
+    let projection = needed_physical(stream, &all);
     let schema: SchemaRef = Arc::new(stream.physical.project(&projection)?);
     let df_schema = DFSchema::try_from(Arc::clone(&schema))?;
     let compile = |expr: &Expr| create_physical_expr(expr, &df_schema, state.execution_props(), &PhysicalPlanningContext::default());
     let read = |physical: usize| projection.binary_search(&physical).unwrap_or(0);
-    let mut fills = Vec::new();
-    for &column in wanted {
-        fills.push(match &stream.columns[column] {
-            ColumnSource::Physical(physical) => Fill::Read(read(*physical)),
-            ColumnSource::Computed(expr) => Fill::Compute(compile(expr)?),
-            ColumnSource::ProcessingTime => Fill::Clock,
-        });
-    }
+    let filled = |columns: &[usize]| -> Result<FilledColumns> {
+        let fill = |&column: &usize| {
+            Ok(match &stream.columns[column] {
+                ColumnSource::Physical(physical) => Fill::Read(read(*physical)),
+                ColumnSource::Computed(expr) => Fill::Compute(compile(expr)?),
+                ColumnSource::ProcessingTime => Fill::Clock,
+            })
+        };
+        let fills = columns.iter().map(fill).collect::<Result<_>>()?;
+        Ok(FilledColumns { fills, schema: Arc::new(stream.table.schema.project(columns)?) })
+    };
     let (mut watermark, mut event_time) = (WatermarkRule::None, None);
     if let Some(definition) = &stream.watermark {
         watermark = match (&stream.columns[definition.column], definition.delay_ms) {
@@ -64,13 +87,15 @@ pub(super) fn plan_columns(
     let Some(source) = stream.source.clone() else {
         return datafusion::common::plan_err!("{} can only be written: its connector is a sink", stream.name);
     };
-    let strict = match (windows, stream.watermark.as_ref(), stream.time.late_rows) {
-        (Some(spec), Some(definition), LateRows::Strict) => {
-            let time = wanted.iter().position(|&column| column == definition.column);
-            time.map(|time| StrictLateness::new(spec, time, watermark.clone()))
-        }
-        _ => None,
-    };
+    let time = stream.watermark.as_ref().and_then(|definition| wanted.columns.iter().position(|&column| column == definition.column));
+    let lateness = wanted.windows.zip(time).map(|(windows, time)| {
+        let rule = match stream.time.late_rows {
+            LateRows::Lenient => LateRule::Lenient,
+            LateRows::Strict => LateRule::Strict { source: wanted.source, marks: watermark.clone(), one_lane: true },
+        };
+        Lateness::new(windows.clone(), time, rule)
+    });
+    let columns = Columns { read: filled(wanted.columns)?, lateness, kept: wanted.late.map(filled).transpose()? };
     let spec = SourceSpec {
         name: stream.name.clone(),
         source,
@@ -81,8 +106,7 @@ pub(super) fn plan_columns(
         max_future_skew: stream.time.max_future_skew,
         bad_rows: stream.time.bad_rows,
     };
-    let schema = Arc::new(stream.table.schema.project(wanted)?);
-    Ok((spec, Columns { fills, schema, strict }))
+    Ok((spec, columns))
 }
 
 /// Physical columns that the wanted columns and the watermark read, ascending.
@@ -112,35 +136,39 @@ fn needed_physical(stream: &Stream, wanted: &[usize]) -> Vec<usize> {
 }
 
 impl Columns {
-    /// Goes on where the source's watermark is `watermark`, over `lanes` lanes.
-    pub(super) fn go_on_from(&mut self, watermark: Watermark, lanes: usize) {
-        if let Some(strict) = &mut self.strict {
-            strict.go_on_from(watermark, lanes);
+    /// Goes on from a checkpoint, where the source has so many lanes.
+    pub(super) fn go_on_from(&mut self, checkpoint: &Checkpoint, lanes: usize) {
+        if let Some(lateness) = &mut self.lateness {
+            lateness.go_on_from(checkpoint, lanes);
         }
     }
 
-    /// Tells how far the source's watermark is after an epoch.
-    pub(super) fn epoch_done(&mut self, watermark: Watermark) {
-        if let Some(strict) = &mut self.strict {
-            strict.epoch_done(watermark);
+    /// Tells how far the sources' watermarks are after an epoch.
+    pub(super) fn epoch_done(&mut self, watermarks: &[Watermark]) {
+        if let Some(lateness) = &mut self.lateness {
+            lateness.epoch_done(watermarks);
         }
     }
 
-    /// Rows that strict lateness left out.
+    /// Late rows that were found here.
     pub(super) fn late_rows(&self) -> u64 {
-        self.strict.as_ref().map_or(0, StrictLateness::late_rows)
+        self.lateness.as_ref().map_or(0, Lateness::late_rows)
     }
 
-    /// The wanted columns of a decoded batch, without rows that are late by the strict rule.
-    pub(super) fn fill(&mut self, batch: &RecordBatch, clock_ms: i64) -> Result<RecordBatch> {
-        let filled = self.fill_all(batch, clock_ms)?;
-        match &mut self.strict {
-            Some(strict) => strict.keep_in_time(filled, batch),
-            None => Ok(filled),
+    /// The columns of a decoded batch that are read. Rows that are found to be late are left out, and go to `late`, where they are kept.
+    pub(super) fn fill(&mut self, batch: &RecordBatch, clock_ms: i64, late: &mut Vec<RecordBatch>) -> Result<RecordBatch> {
+        let filled = self.read.fill(batch, clock_ms)?;
+        let Some(lateness) = &mut self.lateness else { return Ok(filled) };
+        let Some(in_time) = lateness.in_time(&filled, batch)? else { return Ok(filled) };
+        if let Some(kept) = &self.kept {
+            late.push(kept.fill(&filter_record_batch(batch, &not(&in_time)?)?, clock_ms)?);
         }
+        Ok(filter_record_batch(&filled, &in_time)?)
     }
+}
 
-    fn fill_all(&self, batch: &RecordBatch, clock_ms: i64) -> Result<RecordBatch> {
+impl FilledColumns {
+    fn fill(&self, batch: &RecordBatch, clock_ms: i64) -> Result<RecordBatch> {
         let rows = batch.num_rows();
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.fills.len());
         for fill in &self.fills {

@@ -86,7 +86,7 @@ impl Crank<'_> {
             self.output.write_rejected(number, &source.rejected).await?;
             rows_in += source.rejected.len();
         }
-        let mut rows = self.fill(epoch)?;
+        let mut rows = self.fill(epoch, &times).await?;
         rows_in += rows.iter().flatten().map(RecordBatch::num_rows).sum::<usize>();
         self.checkpoints.count(rows_in as u64, 0);
         self.relief.rows += rows_in as u64;
@@ -127,14 +127,16 @@ impl Crank<'_> {
     }
 
     /// The epoch's rows by source, with all columns that the pipeline reads.
-    fn fill(&mut self, epoch: EpochInput) -> Result<Vec<Vec<RecordBatch>>> {
+    async fn fill(&mut self, epoch: EpochInput, times: &Times) -> Result<Vec<Vec<RecordBatch>>> {
         let mut all = Vec::with_capacity(epoch.sources.len());
-        for (source, columns) in epoch.sources.into_iter().zip(self.columns.iter_mut()) {
+        for (number, (source, columns)) in epoch.sources.into_iter().zip(self.columns.iter_mut()).enumerate() {
             let mut filled = Vec::with_capacity(source.batches.len());
+            let mut late = Vec::new();
             for batch in source.batches.iter().filter(|batch| batch.num_rows() > 0) {
-                filled.push(columns.fill(batch, epoch.clock_ms).map_err(|error| Error::running(&error))?);
+                filled.push(columns.fill(batch, epoch.clock_ms, &mut late).map_err(|error| Error::running(&error))?);
             }
-            columns.epoch_done(source.watermark);
+            columns.epoch_done(&times.watermarks);
+            self.output.write_late(number, &late).await?;
             all.push(filled);
         }
         Ok(all)
@@ -154,7 +156,7 @@ impl Crank<'_> {
     /// False for a query whose rows are gone once they are read.
     fn wants_checkpoints(&self) -> bool {
         let publishes = || self.plan.operators().iter().any(|operator| operator.publishes());
-        self.checkpoints.is_durable() || self.output.can_discard() || self.output.keeps_rejected() || publishes()
+        self.checkpoints.is_durable() || self.output.can_discard() || self.output.has_side_tables() || publishes()
     }
 
     fn checkpoint_due(&self) -> Option<Reason> {

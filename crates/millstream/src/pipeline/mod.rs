@@ -13,13 +13,13 @@ mod crank;
 mod lateness;
 mod output;
 mod plan;
-mod rejected;
 mod relief;
 mod requests;
+mod side_tables;
 mod start;
 mod status;
 
 pub(crate) use output::Output;
-pub(crate) use rejected::RejectedSink;
-pub(crate) use start::{PipelineSpec, start};
+pub(crate) use side_tables::SideTable;
+pub(crate) use start::{PipelineSpec, sources_with_windows, start};
 pub use status::{PipelineHandle, PipelineState, PipelineStatus};

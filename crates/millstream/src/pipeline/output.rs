@@ -6,7 +6,7 @@ use millstream_connectors::{ConnectorError, Delivery, RejectedRow, Sealed, Sink}
 use millstream_time::Clock;
 use tokio::sync::mpsc;
 
-use super::rejected::{self, RejectedSink};
+use super::side_tables::{self, SideTable};
 use crate::error::{Error, Result};
 
 /// The receiving end of a pipeline.
@@ -14,8 +14,8 @@ use crate::error::{Error, Result};
 pub(crate) enum Output {
     /// The reader of a query; a full channel is back-pressure.
     Rows(mpsc::Sender<Result<RecordBatch>>),
-    /// A sink, and those for the rows that did not decode.
-    Sink { sink: Box<dyn Sink>, rejected: Vec<RejectedSink> },
+    /// A sink, and the tables of the rows that are in no result.
+    Sink { sink: Box<dyn Sink>, side_tables: Vec<SideTable> },
 }
 
 /// What became of written rows.
@@ -52,13 +52,29 @@ impl Output {
     pub(super) async fn write_rejected(&mut self, source: usize, rows: &[RejectedRow]) -> Result<()> {
         match self {
             Self::Rows(_) => Ok(()),
-            Self::Sink { rejected, .. } => rejected::write(rejected, source, rows).await,
+            Self::Sink { side_tables, .. } => side_tables::write_rejected(side_tables, source, rows).await,
         }
     }
 
-    /// True if rows that do not decode wait for a checkpoint to be seen.
-    pub(super) fn keeps_rejected(&self) -> bool {
-        matches!(self, Self::Sink { rejected, .. } if !rejected.is_empty())
+    /// Takes rows of a source that came too late, if somebody wants them.
+    pub(super) async fn write_late(&mut self, source: usize, rows: &[RecordBatch]) -> Result<()> {
+        match self {
+            Self::Rows(_) => Ok(()),
+            Self::Sink { side_tables, .. } => side_tables::write_late(side_tables, source, rows).await,
+        }
+    }
+
+    /// The columns that late rows of a source are kept with, if they are.
+    pub(super) fn late_columns(&self, source: usize) -> Option<&[usize]> {
+        match self {
+            Self::Rows(_) => None,
+            Self::Sink { side_tables, .. } => side_tables.iter().find_map(|table| table.late_columns(source)),
+        }
+    }
+
+    /// True if rows that are in no result wait for a checkpoint to be seen.
+    pub(super) fn has_side_tables(&self) -> bool {
+        matches!(self, Self::Sink { side_tables, .. } if !side_tables.is_empty())
     }
 
     /// True if rows written since the last checkpoint can be taken back.
@@ -70,12 +86,12 @@ impl Output {
     pub(super) async fn seal(&mut self, checkpoint: u64) -> Result<Option<Sealed>> {
         match self {
             Self::Rows(_) => Ok(None),
-            Self::Sink { sink, rejected } => {
+            Self::Sink { sink, side_tables } => {
                 let sealed = match sink.seal(checkpoint).await {
                     Err(ConnectorError::Closed(_)) => None,
                     sealed => Some(sealed?),
                 };
-                rejected::seal(rejected, checkpoint, sealed).await
+                side_tables::seal(side_tables, checkpoint, sealed).await
             }
         }
     }
@@ -83,8 +99,8 @@ impl Output {
     /// Makes sealed rows visible; may be repeated. When the outside fails, it is tried again with pauses; some minutes later it counts
     /// as failed.
     pub(super) async fn publish(&mut self, sealed: &Sealed, clock: &dyn Clock) -> Result<()> {
-        let Self::Sink { sink, rejected } = self else { return Ok(()) };
-        let Some(sealed) = rejected::publish(rejected, sealed).await? else { return Ok(()) };
+        let Self::Sink { sink, side_tables } = self else { return Ok(()) };
+        let Some(sealed) = side_tables::publish(side_tables, sealed).await? else { return Ok(()) };
         for attempt in 0.. {
             let error = match sink.publish(&sealed).await {
                 Err(error @ ConnectorError::Io { .. }) => error,
@@ -101,8 +117,8 @@ impl Output {
     pub(super) async fn published(&mut self, checkpoint: u64) -> Result<Published> {
         let unseen = match self {
             Self::Rows(_) => false,
-            Self::Sink { sink, rejected } => {
-                sink.is_published(checkpoint).await? == Some(false) && rejected::is_unseen(rejected, checkpoint).await?
+            Self::Sink { sink, side_tables } => {
+                sink.is_published(checkpoint).await? == Some(false) && side_tables::is_unseen(side_tables, checkpoint).await?
             }
         };
         Ok(if unseen { Published::Nowhere } else { Published::Perhaps })
@@ -110,9 +126,9 @@ impl Output {
 
     /// Takes back what was written since the last checkpoint.
     pub(super) async fn discard(&mut self) -> Result<()> {
-        if let Self::Sink { sink, rejected } = self {
+        if let Self::Sink { sink, side_tables } = self {
             sink.discard().await?;
-            rejected::discard(rejected).await?;
+            side_tables::discard(side_tables).await?;
         }
         Ok(())
     }

@@ -9,17 +9,16 @@ use std::time::Duration;
 
 use datafusion::execution::SessionState;
 use millstream_connectors::Replay;
-use millstream_operators::LeafId;
 use millstream_operators::operator::OperatorSnapshot;
-use millstream_sql::logical::label::TimeDomain;
-use millstream_sql::logical::{OperatorKind, PipelinePlan};
+use millstream_sql::logical::PipelinePlan;
 use millstream_sql::physical::plan_pipeline;
-use millstream_time::{Clock, WindowSpec};
+use millstream_time::Clock;
 use tokio::sync::mpsc;
 
 use super::checkpoints::{Checkpoint, Checkpoints, Schedule};
-use super::columns::{Columns, plan_columns};
+use super::columns::{Columns, Wanted, plan_columns};
 use super::crank::Crank;
+use super::lateness::SourceWindows;
 use super::output::Output;
 use super::plan::EpochPlan;
 use super::relief::Relief;
@@ -67,8 +66,14 @@ pub(crate) async fn start(mut spec: PipelineSpec) -> Result<PipelineHandle> {
     let mut sources = Vec::new();
     let mut columns = Vec::new();
     for (number, (scan, stream)) in spec.plan.sources.iter().zip(&spec.streams).enumerate() {
-        let windows = if stream.time.late_rows == LateRows::Strict { only_windows(&spec.plan, number)? } else { None };
-        let (source, fills) = plan_columns(stream, &scan.columns, windows, &spec.state).map_err(|error| Error::running(&error))?;
+        let late = spec.output.late_columns(number);
+        let windows = match (late, stream.time.late_rows) {
+            (Some(_), _) => SourceWindows::of(&spec.plan, number, "LATE ROWS INTO")?,
+            (None, LateRows::Strict) => SourceWindows::of(&spec.plan, number, "late_rows = 'strict'")?,
+            (None, LateRows::Lenient) => None,
+        };
+        let wanted = Wanted { source: number, columns: &scan.columns, late, windows: windows.as_ref() };
+        let (source, fills) = plan_columns(stream, wanted, &spec.state).map_err(|error| Error::running(&error))?;
         sources.push(source);
         columns.push(fills);
     }
@@ -124,25 +129,13 @@ pub(crate) async fn start(mut spec: PipelineSpec) -> Result<PipelineHandle> {
     Ok(handle)
 }
 
-/// The windows that a source's rows go into, for strict lateness; an error if there are several kinds.
-fn only_windows(plan: &PipelinePlan, source: usize) -> Result<Option<WindowSpec>> {
-    let mut found = None;
-    for (stage, operator) in plan.stages.iter().zip(&plan.operators) {
-        let window = match &operator.kind {
-            OperatorKind::Aggregate { window, .. } | OperatorKind::Buffer { window, .. } if operator.domain == TimeDomain::Event => *window,
-            _ => continue,
-        };
-        if window == WindowSpec::Global || !stage.inputs.contains(&LeafId::Source(source)) {
-            continue;
+/// The sources of a plan whose rows go straight into windows: those of which rows can be late.
+pub(crate) fn sources_with_windows(plan: &PipelinePlan) -> Result<Vec<usize>> {
+    let mut found = Vec::new();
+    for source in 0..plan.sources.len() {
+        if SourceWindows::of(plan, source, "LATE ROWS INTO")?.is_some() {
+            found.push(source);
         }
-        if found.is_some_and(|other| other != window) {
-            let name = &plan.sources[source].table.name;
-            return Err(Error::user(
-                "0A000",
-                format!("late_rows = 'strict' needs one kind of windows over {name} in a query (hint: split the query, or use 'lenient')"),
-            ));
-        }
-        found = Some(window);
     }
     Ok(found)
 }
@@ -237,8 +230,8 @@ async fn supervise(
             }
         };
         let number = checkpoints.last.number;
-        for ((fills, position), metrics) in columns.iter_mut().zip(&checkpoints.last.positions.sources).zip(inputs.metrics()) {
-            fills.go_on_from(position.watermark, metrics.lanes);
+        for (fills, metrics) in columns.iter_mut().zip(inputs.metrics()) {
+            fills.go_on_from(&checkpoints.last, metrics.lanes);
         }
         let mut crank = Crank {
             inputs,

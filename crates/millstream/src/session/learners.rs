@@ -7,7 +7,8 @@ use millstream_connectors::Options;
 use millstream_ml::learner::LearnerDefinition;
 use millstream_sql::parse::{CreateModel, ModelKind, QueryText, identifier_text};
 
-use super::pipelines::{check_bad_rows_tables, claim_models, rejected_sinks, spec, start_stored};
+use super::pipelines::{claim_models, spec, start_stored};
+use super::side_tables::SideTables;
 use super::run_statement::{done, object_name};
 use super::{Session, pipelines};
 use crate::data_folder::ObjectKind;
@@ -90,15 +91,14 @@ async fn train(session: &Session, learner: Arc<Learner>, query: &QueryText, sql:
     let Planned::Pipeline { plan, streams } = planner.plan(&logical)? else {
         return Err(Error::internal(format!("model {name} learns from no stream")));
     };
-    check_bad_rows_tables(session, &streams)?;
+    let side_tables = SideTables::find(session, &plan, &streams, None)?;
     claim_models(&plan, &name, &planner)?;
     let id = session.remember(ObjectKind::Pipeline, &name, sql).await?;
     register(session, learner);
     let engine = &session.engine.inner;
     let nowhere = Options::from_pairs([("connector", "blackhole")]);
     let sink = engine.connectors.sink(nowhere, schema, Arc::clone(&engine.clock))?;
-    let rejected = rejected_sinks(session, &streams, &name, id)?;
-    let spec = spec(session, planner, name.clone(), plan, streams, Output::Sink { sink, rejected });
+    let spec = spec(session, planner, name.clone(), plan, streams, Output::Sink { sink, side_tables: side_tables.open(&name, id) });
     match start_stored(session, spec, id, sql).await {
         Ok(handle) => Ok(Outcome::Pipeline(handle)),
         Err(error) => {

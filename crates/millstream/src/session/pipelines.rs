@@ -11,12 +11,13 @@ use millstream_sql::parse::{CreateSink, Insert, PipelineAction, PipelineCommand,
 use millstream_sql::physical;
 
 use super::run_statement::{done, object_name, rows_of};
-use super::{Session, tables};
+use super::Session;
+use super::side_tables::SideTables;
 use crate::catalog::{Object, Stream};
 use crate::data_folder::{DataFolder, ObjectKind, StoredObject, new_nonce};
 use crate::error::{Error, Result};
-use crate::pipeline::{Output, PipelineHandle, PipelineSpec, RejectedSink, start};
-use crate::planning::{Planned, Planner, check_emit};
+use crate::pipeline::{Output, PipelineHandle, PipelineSpec, start};
+use crate::planning::{Planned, Planner, late_rows_into};
 use crate::query::Outcome;
 use crate::stored_table::StoredTable;
 
@@ -106,7 +107,7 @@ pub(super) fn pipeline_id(id: Option<u64>) -> String {
 
 pub(super) async fn insert_into(session: &Session, insert: &Insert, sql: &str) -> Result<Outcome> {
     let table = object_name(&insert.table)?;
-    check_emit(insert.query.emit.as_ref())?;
+    let late_into = late_rows_into(insert.query.emit.as_ref())?;
     let target = sink_target(session, &table)?;
     let settings = session.settings();
     let planner = Planner::new(&session.engine, &settings, sql);
@@ -117,7 +118,7 @@ pub(super) async fn insert_into(session: &Session, insert: &Insert, sql: &str) -
         return Ok(outcome);
     }
     let name = session.pipeline_name(&format!("insert_into_{table}"));
-    write(session, planner, name, &logical, target).await
+    write(session, planner, name, &logical, target, late_into).await
 }
 
 fn sink_target(session: &Session, name: &str) -> Result<Target> {
@@ -137,7 +138,7 @@ fn sink_target(session: &Session, name: &str) -> Result<Target> {
 
 pub(super) async fn create_sink(session: &Session, create: &CreateSink, sql: &str) -> Result<Outcome> {
     let name = object_name(&create.name)?;
-    check_emit(create.query.emit.as_ref())?;
+    let late_into = late_rows_into(create.query.emit.as_ref())?;
     if let Some(outcome) = session.adopted_pipeline(sql) {
         return Ok(outcome);
     }
@@ -158,12 +159,12 @@ pub(super) async fn create_sink(session: &Session, create: &CreateSink, sql: &st
             let table = object_name(table)?;
             let target = sink_target(session, &table)?;
             let logical = planner.conform(logical, target.schema(), &table, &[])?;
-            write(session, planner, name, &logical, target).await
+            write(session, planner, name, &logical, target, late_into).await
         }
         SinkTarget::Options(options) => {
             let options = Options::from_pairs(options.iter().map(|option| (option.key.clone(), option.value.clone())));
             let schema = Arc::clone(logical.schema().inner());
-            write(session, planner, name, &logical, Target::Connector { options, schema }).await
+            write(session, planner, name, &logical, Target::Connector { options, schema }, late_into).await
         }
     }
 }
@@ -175,6 +176,7 @@ async fn write(
     name: String,
     logical: &datafusion::logical_expr::LogicalPlan,
     target: Target,
+    late_into: Option<String>,
 ) -> Result<Outcome> {
     let target = target.open(session)?;
     match planner.plan(logical)? {
@@ -182,6 +184,7 @@ async fn write(
             Err(Error::user("55000", format!("pipeline {name} reads no stream any more (hint: DROP PIPELINE {name})")))
         }
         Planned::Bounded(plan) => {
+            no_late_rows(late_into)?;
             let physical = physical::plan_stage(&plan, &planner.state).await.map_err(|error| planner.error(&error))?;
             let batches =
                 datafusion::physical_plan::collect(physical, planner.state.task_ctx()).await.map_err(|error| Error::running(&error))?;
@@ -189,12 +192,11 @@ async fn write(
             Ok(Outcome::Done { message: format!("INSERT 0 {rows}") })
         }
         Planned::Pipeline { plan, streams } => {
-            check_bad_rows_tables(session, &streams)?;
+            let side_tables = SideTables::find(session, &plan, &streams, late_into)?;
             claim_models(&plan, &name, &planner)?;
             let sql = planner.sql;
             let id = session.remember(ObjectKind::Pipeline, &name, sql).await?;
-            let rejected = rejected_sinks(session, &streams, &name, id)?;
-            let output = Output::Sink { sink: target.into_sink(&name, id), rejected };
+            let output = Output::Sink { sink: target.into_sink(&name, id), side_tables: side_tables.open(&name, id) };
             let spec = spec(session, planner, name.clone(), plan, streams, output);
             let started = start_stored(session, spec, id, sql).await;
             if started.is_err() && session.replaying.is_none() {
@@ -205,6 +207,14 @@ async fn write(
     }
 }
 
+/// What ends has no late rows.
+fn no_late_rows(late_into: Option<String>) -> Result<()> {
+    match late_into {
+        None => Ok(()),
+        Some(table) => Err(Error::user("0A000", format!("LATE ROWS INTO {table}: the query reads no stream, so no row of it is late"))),
+    }
+}
+
 /// Says that the pipeline trains the models of its LEARNs; what they learn is shown to others from its checkpoints on.
 pub(super) fn claim_models(plan: &PipelinePlan, pipeline: &str, planner: &Planner<'_>) -> Result<()> {
     let makers = plan.operators.iter().filter_map(|operator| match &operator.kind {
@@ -212,25 +222,6 @@ pub(super) fn claim_models(plan: &PipelinePlan, pipeline: &str, planner: &Planne
         _ => None,
     });
     makers.into_iter().try_for_each(|maker| maker.claim(pipeline)).map_err(|error| planner.error(&error))
-}
-
-/// Says what is wrong with the tables of bad rows before anything is stored.
-pub(super) fn check_bad_rows_tables(session: &Session, streams: &[Arc<Stream>]) -> Result<()> {
-    let mut names = streams.iter().filter_map(|stream| stream.time.bad_rows_table.as_deref());
-    names.try_for_each(|name| tables::bad_rows_table(session, name).map(drop))
-}
-
-/// Where rows of the streams go that do not decode, as their `bad_rows` say.
-pub(super) fn rejected_sinks(session: &Session, streams: &[Arc<Stream>], pipeline: &str, id: Option<u64>) -> Result<Vec<RejectedSink>> {
-    let mut sinks = Vec::new();
-    for (number, stream) in streams.iter().enumerate() {
-        let Some(name) = &stream.time.bad_rows_table else { continue };
-        let table = tables::bad_rows_table(session, name)?;
-        // A mark of its own, so that it is not taken for the pipeline's result if both go to one table.
-        let mark = format!("{}r{number}", pipeline_id(id));
-        sinks.push(RejectedSink::new(number, stream.name.clone(), table.sink(pipeline, &mark, false)));
-    }
-    Ok(sinks)
 }
 
 /// Starts a pipeline whose checkpoints are kept under `id`, if there is a data folder.

@@ -62,7 +62,7 @@ pub(super) fn done(message: &str) -> Outcome {
 }
 
 /// The last part of a name, as the catalog has it.
-pub(super) fn object_name(name: &ast::ObjectName) -> Result<String> {
+pub(crate) fn object_name(name: &ast::ObjectName) -> Result<String> {
     match name.0.as_slice() {
         [ast::ObjectNamePart::Identifier(ident)] => Ok(identifier_text(ident)),
         [ast::ObjectNamePart::Identifier(schema), ast::ObjectNamePart::Identifier(ident)] if identifier_text(schema) == "public" => {

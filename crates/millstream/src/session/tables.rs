@@ -9,11 +9,10 @@ use millstream_sql::parse::{Column, CreateTable, QueryText, Statement};
 
 use super::objects::{Modifiers, may_make, put_in_place};
 use super::run_statement::{done, object_name, run_query};
-use super::{Session, describe};
+use super::{Session, describe, side_tables};
 use crate::catalog::{self, Object};
 use crate::data_folder::ObjectKind;
 use crate::error::{Error, Result};
-use crate::pipeline::RejectedSink;
 use crate::planning::{Planned, Planner, check_emit};
 use crate::query::Outcome;
 use crate::stored_table::{Definition, StoredTable};
@@ -38,7 +37,7 @@ pub(super) async fn create_table(session: &Session, create: &CreateTable, sql: &
     }
     let stream = catalog::stream(&create, &name, sql, &engine.connectors, &engine.clock, &planner)?;
     if let (Some(table), None) = (&stream.time.bad_rows_table, &session.replaying) {
-        bad_rows_table(session, table)?;
+        side_tables::bad_rows_table(session, table)?;
     }
     let _definitions = engine.definitions.lock().await;
     if !is_new(session, &create, &name, sql)? {
@@ -139,29 +138,6 @@ fn declared_columns(session: &Session, create: &CreateTable, name: &str) -> Resu
         Some(Object::Stored(table) | Object::MaterializedView(table)) => Ok(Arc::clone(&table.schema)),
         _ => Err(Error::user("42P01", format!("there is no table {like} to be like"))),
     }
-}
-
-/// The stored table that `bad_rows` names.
-pub(super) fn bad_rows_table(session: &Session, name: &str) -> Result<Arc<StoredTable>> {
-    let columns = "(source TEXT, place TEXT, reason TEXT, bytes BYTEA)";
-    let table = match session.engine.inner.catalog.read().get(name) {
-        Some(Object::Stored(table)) => Arc::clone(table),
-        Some(object) => {
-            return Err(Error::user("42809", format!("bad_rows = '{name}': {name} is a {}, no stored table", object.word())));
-        }
-        None => {
-            let hint = format!("hint: 'fail', 'skip', or first CREATE TABLE {name} {columns}");
-            return Err(Error::user("42P01", format!("bad_rows = '{name}': there is no such table ({hint})")));
-        }
-    };
-    let types = |schema: &SchemaRef| schema.fields().iter().map(|field| field.data_type().clone()).collect::<Vec<_>>();
-    if types(&table.schema) != types(&RejectedSink::columns()) {
-        return Err(Error::user(
-            "42804",
-            format!("bad_rows = '{name}': the table has other columns (hint: CREATE TABLE {name} {columns})"),
-        ));
-    }
-    Ok(table)
 }
 
 fn columns_like(session: &Session, name: &str) -> Result<Vec<Column>> {

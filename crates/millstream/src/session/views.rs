@@ -13,7 +13,8 @@ use millstream_connectors::Options;
 use millstream_sql::parse::{CreateView, identifier_text};
 
 use super::objects::{Modifiers, may_make, put_in_place, stop_pipeline};
-use super::pipelines::{check_bad_rows_tables, claim_models, pipeline_id, rejected_sinks, spec, start_stored};
+use super::pipelines::{claim_models, pipeline_id, spec, start_stored};
+use super::side_tables::SideTables;
 use super::run_statement::{done, object_name};
 use super::tables::result_columns;
 use super::{Session, objects};
@@ -21,7 +22,7 @@ use crate::catalog::Object;
 use crate::data_folder::ObjectKind;
 use crate::error::{Error, Result};
 use crate::pipeline::{Output, PipelineHandle};
-use crate::planning::{Planned, Planner, check_emit};
+use crate::planning::{Planned, Planner, check_emit, late_rows_into};
 use crate::query::Outcome;
 use crate::stored_table::{Definition, StoredTable};
 
@@ -67,14 +68,14 @@ fn view_plan(planner: &Planner<'_>, create: &CreateView, name: &str) -> Result<L
 
 pub(super) async fn create_materialized_view(session: &Session, create: &CreateView, sql: &str) -> Result<Outcome> {
     let name = object_name(&create.name)?;
-    check_emit(create.query.emit.as_ref())?;
+    let late_into = late_rows_into(create.query.emit.as_ref())?;
     let definition = Definition { name: name.clone(), sql: sql.to_owned(), retention: retention(create)? };
     let settings = session.settings();
     let planner = Planner::new(&session.engine, &settings, sql);
     let logical = view_plan(&planner, create, &name)?;
     let schema = result_columns(&logical, &name)?;
     let Planned::Pipeline { plan, streams } = planner.plan(&logical)? else { return Err(nothing_to_follow(&name)) };
-    check_bad_rows_tables(session, &streams)?;
+    let side_tables = SideTables::find(session, &plan, &streams, late_into)?;
     claim_models(&plan, &name, &planner)?;
     let _definitions = session.engine.inner.definitions.lock().await;
     if let Some(outcome) = existing(session, create, &name, sql)? {
@@ -86,8 +87,8 @@ pub(super) async fn create_materialized_view(session: &Session, create: &CreateV
         session.engine.inner.pipelines.lock().add(handle.clone());
         return Ok(Outcome::Pipeline(handle));
     }
-    let rejected = rejected_sinks(session, &streams, &name, id)?;
-    let output = Output::Sink { sink: Box::new(table.sink(&name, &pipeline_id(id), true)), rejected };
+    let sink = Box::new(table.sink(&name, &pipeline_id(id), true));
+    let output = Output::Sink { sink, side_tables: side_tables.open(&name, id) };
     let spec = spec(session, planner, name.clone(), plan, streams, output);
     match start_stored(session, spec, id, sql).await {
         Ok(handle) => Ok(Outcome::Pipeline(handle)),
