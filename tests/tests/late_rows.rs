@@ -150,7 +150,8 @@ async fn late_rows_are_found_in_their_table() {
         for options in ["", ", 'late_rows' = 'strict'"] {
             let late = expected_late_rows(&times, if options.is_empty() { epoch_rows } else { 1 }, 1_000);
             // Keys are counted anew in each batch, of an epoch's size.
-            let mut expected: Vec<String> = late.iter().map(|&row| format!("{}|{}", times[row].unwrap(), row % epoch_rows % 3 + 100)).collect();
+            let mut expected: Vec<String> =
+                late.iter().map(|&row| format!("{}|{}", times[row].unwrap(), row % epoch_rows % 3 + 100)).collect();
             expected.sort();
             let (counted, mut kept) = run_keeping(&times, epoch_rows, "TUMBLE(t, ts, INTERVAL '1' SECOND)", options).await;
             kept.sort();

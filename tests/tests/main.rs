@@ -20,6 +20,7 @@ mod other_readers;
 mod pipelines;
 mod re_execution;
 mod remote_sink;
+mod secrets;
 mod simulation;
 mod spilling;
 mod stored_tables;

@@ -426,7 +426,8 @@ async fn late_rows_are_kept_once_over_restarts() {
         );
         session.execute(&sql).await.unwrap();
         let from = "TUMBLE(times, ts, INTERVAL '2 seconds')";
-        pipeline(&session, &format!("INSERT INTO counts SELECT count(*), sum(id) FROM {from} GROUP BY window_start LATE ROWS INTO late")).await;
+        pipeline(&session, &format!("INSERT INTO counts SELECT count(*), sum(id) FROM {from} GROUP BY window_start LATE ROWS INTO late"))
+            .await;
         for round in 1..=4_i64 {
             let session = engine.session();
             append_times(&file, round * 100 - 98..round * 100 + 2);

@@ -9,6 +9,8 @@ use std::sync::LazyLock;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use millstream::{Engine, EngineBuilder};
+
 use crate::completions;
 use crate::format::OutputFormat;
 use crate::serve::Serve;
@@ -90,7 +92,8 @@ pub(crate) struct Options {
     pub(crate) settings: Vec<(String, String)>,
 
     /// Remember tables, views and pipelines with their state in this folder; what is there comes back and goes on, and with
-    /// 'run' a script that is run again finds what it made before
+    /// 'run' a script that is run again finds what it made before. Secrets in it are encrypted if MILLSTREAM_SECRET_KEY is set to
+    /// 32 bytes in base64
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data: Option<String>,
 
@@ -158,6 +161,26 @@ pub(crate) enum Mode {
     Streaming,
     /// Reads its sources to their end, closes all windows and ends
     Batch,
+}
+
+/// Holds the key of the secrets of a data folder.
+const SECRET_KEY: &str = "MILLSTREAM_SECRET_KEY";
+
+impl Options {
+    /// The engine that they ask for.
+    pub(crate) fn engine(&self) -> EngineBuilder {
+        let mut builder = Engine::builder();
+        if let Some(data) = &self.data {
+            builder = builder.data(data);
+        }
+        if let Some(bytes) = self.memory_limit {
+            builder = builder.memory_limit(bytes);
+        }
+        match std::env::var(SECRET_KEY) {
+            Ok(key) => builder.secret_key(key),
+            Err(_) => builder,
+        }
+    }
 }
 
 impl Mode {

@@ -51,14 +51,7 @@ impl From<millstream::Error> for Stop {
 /// Runs all scripts and returns the program's exit code; errors have been printed.
 pub(crate) async fn run(invocation: &Invocation, scripts: &[Script], screen: &mut Screen, interrupts: Interrupts) -> u8 {
     let options = &invocation.options;
-    let mut builder = Engine::builder();
-    if let Some(data) = &options.data {
-        builder = builder.data(data);
-    }
-    if let Some(bytes) = options.memory_limit {
-        builder = builder.memory_limit(bytes);
-    }
-    let engine = match builder.build().await {
+    let engine = match options.engine().build().await {
         Ok(engine) => engine,
         Err(error) => {
             screen.error(&error.to_string());

@@ -87,13 +87,7 @@ async fn start(serve: &Serve, options: &Options) -> Result<(Engine, Server), Str
     for (name, value) in &options.settings {
         settings.set(name, value).map_err(|error| error.to_string())?;
     }
-    let mut builder = Engine::builder().settings(settings);
-    if let Some(data) = &options.data {
-        builder = builder.data(data);
-    }
-    if let Some(bytes) = options.memory_limit {
-        builder = builder.memory_limit(bytes);
-    }
+    let builder = options.engine().settings(settings);
     let config = ServerConfig {
         pg: Some(serve.pg),
         http: serve.http,

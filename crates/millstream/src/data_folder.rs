@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::PipelineStore;
 use crate::error::{Error, Result};
 use crate::model::StoredModel;
+use crate::secret::StoredSecret;
 use crate::settings::Settings;
 
 /// Older entries of the catalog's chain that are kept for a person to look at.
@@ -45,6 +46,7 @@ pub(crate) enum ObjectKind {
     /// A model that learns, without a pipeline of its own.
     Learner,
     Model,
+    Secret,
 }
 
 impl ObjectKind {
@@ -63,6 +65,7 @@ impl fmt::Display for ObjectKind {
             Self::Pipeline => "pipeline",
             Self::Learner => "model",
             Self::Model => "model",
+            Self::Secret => "secret",
         })
     }
 }
@@ -83,6 +86,9 @@ pub(crate) struct StoredObject {
     /// The versions of a model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) model: Option<StoredModel>,
+    /// The value of a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) secret: Option<StoredSecret>,
 }
 
 /// Where a data folder is.
@@ -209,6 +215,22 @@ impl DataFolder {
         .await
     }
 
+    /// Stores a secret, or its new value; `sql` does not have it.
+    pub(crate) async fn put_secret(&self, name: &str, sql: String, secret: StoredSecret) -> Result<()> {
+        self.change(|catalog| {
+            let (mut next, id) = catalog.with(ObjectKind::Secret, name, &sql, serde_json::Value::Null);
+            let stored = next.objects.iter_mut().find(|object| object.id == id);
+            stored.into_iter().for_each(|object| object.secret = Some(secret.clone()));
+            (next, ())
+        })
+        .await
+    }
+
+    /// Removes a secret.
+    pub(crate) async fn remove_secret(&self, name: &str) -> Result<()> {
+        self.change(|catalog| (catalog.without(ObjectKind::Secret, name), ())).await
+    }
+
     /// Keeps the file of a model under its hash.
     pub(crate) async fn keep_model_file(&self, hash: &ContentHash, bytes: Bytes) -> Result<()> {
         // Whatever is there has the same bytes: the name is their hash.
@@ -296,7 +318,16 @@ impl StoredCatalog {
         let mut next = self.without(kind, name);
         next.next_id += 1;
         let id = next.next_id;
-        next.objects.push(StoredObject { id, kind, name: name.to_owned(), sql: sql.to_owned(), settings, paused: false, model: None });
+        next.objects.push(StoredObject {
+            id,
+            kind,
+            name: name.to_owned(),
+            sql: sql.to_owned(),
+            settings,
+            paused: false,
+            model: None,
+            secret: None,
+        });
         (next, id)
     }
 

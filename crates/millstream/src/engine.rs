@@ -21,6 +21,7 @@ use crate::learning::{Learners, ModelState};
 use crate::memory::MemoryBudget;
 use crate::model::Models;
 use crate::pipeline::{PipelineHandle, PipelineStatus};
+use crate::secret::{SecretKey, Secrets};
 use crate::session::{Session, replay_all};
 use crate::settings::Settings;
 
@@ -47,6 +48,7 @@ pub(crate) struct EngineInner {
     pub(crate) memory: Arc<MemoryBudget>,
     pub(crate) learners: Arc<Learners>,
     pub(crate) models: Models,
+    pub(crate) secrets: Secrets,
 }
 
 /// Pipelines by name, and the next free number.
@@ -94,7 +96,7 @@ impl fmt::Debug for Engine {
 }
 
 /// Collects what an engine is made of.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct EngineBuilder {
     settings: Settings,
     connectors: ConnectorRegistry,
@@ -104,6 +106,13 @@ pub struct EngineBuilder {
     tables: Vec<(String, Arc<dyn TableProvider>)>,
     data: Option<Place>,
     memory_limit: Option<u64>,
+    secret_key: Option<String>,
+}
+
+impl fmt::Debug for EngineBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineBuilder").field("settings", &self.settings).field("data", &self.data).finish_non_exhaustive()
+    }
 }
 
 impl EngineBuilder {
@@ -176,12 +185,20 @@ impl EngineBuilder {
         self
     }
 
+    /// Encrypts secrets in the data folder with this key: 32 bytes in base64. What was encrypted needs the same key ever after.
+    #[must_use]
+    pub fn secret_key(mut self, key: impl Into<String>) -> Self {
+        self.secret_key = Some(key.into());
+        self
+    }
+
     /// The engine.
     ///
     /// # Errors
-    /// A table whose name is taken; a data folder that cannot be read or claimed, or a definition in it that does not work any
+    /// A key of secrets that is none; a table whose name is taken; a data folder that cannot be read or claimed, or a definition in it that does not work any
     /// more.
     pub async fn build(self) -> Result<Engine> {
+        let secret_key = self.secret_key.as_deref().map(SecretKey::parse).transpose()?;
         let learners = Arc::new(Learners::default());
         let context = new_context(self.settings.parallelism, self.memory_limit, &learners).map_err(|error| Error::running(&error))?;
         for function in self.functions {
@@ -207,6 +224,7 @@ impl EngineBuilder {
             memory: MemoryBudget::new(self.memory_limit),
             learners: Arc::clone(&learners),
             models: Models::default(),
+            secrets: Secrets::new(secret_key),
         };
         let engine = Engine { inner: Arc::new(inner) };
         for function in [CheckpointFunction::State, CheckpointFunction::Positions] {

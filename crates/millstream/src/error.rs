@@ -100,6 +100,12 @@ impl Error {
         self.kind
     }
 
+    /// The same, with `shown` wherever `hidden` stood.
+    pub(crate) fn without(mut self, hidden: &str, shown: &str) -> Self {
+        self.message = self.message.replace(hidden, shown);
+        self
+    }
+
     /// The fact alone, without place, detail and hint.
     pub fn fact(&self) -> &str {
         match &self.sql {

@@ -38,6 +38,7 @@ mod model;
 mod pipeline;
 mod planning;
 mod query;
+mod secret;
 mod session;
 mod settings;
 mod stored_table;

@@ -8,6 +8,7 @@ mod models;
 mod objects;
 mod pipelines;
 pub(crate) mod run_statement;
+mod secrets;
 mod side_tables;
 mod tables;
 mod views;

@@ -153,14 +153,7 @@ impl<'a> Shell<'a> {
             Ok(signals) => signals,
             Err(error) => return Err((format!("cannot start: {error}"), screen)),
         };
-        let mut builder = Engine::builder();
-        if let Some(data) = &options.data {
-            builder = builder.data(data);
-        }
-        if let Some(bytes) = options.memory_limit {
-            builder = builder.memory_limit(bytes);
-        }
-        let engine = match runtime.block_on(builder.build()) {
+        let engine = match runtime.block_on(options.engine().build()) {
             Ok(engine) => engine,
             Err(error) => return Err((error.to_string(), screen)),
         };

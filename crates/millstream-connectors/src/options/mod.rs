@@ -12,6 +12,7 @@ mod config;
 mod value;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 pub use config::{ConfigReader, OptionSpec, OptionSpecs};
@@ -20,9 +21,16 @@ pub use value::{parse_bool, parse_bytes, parse_count, parse_duration};
 use crate::error::{ConnectorError, Result};
 
 /// Raw options as written in SQL: keys lower-cased, values verbatim.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Options {
     values: BTreeMap<String, String>,
+}
+
+/// The keys alone: a value may be a password.
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Options").field(&self.values.keys()).finish()
+    }
 }
 
 impl Options {

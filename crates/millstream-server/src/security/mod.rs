@@ -6,7 +6,7 @@ pub(crate) mod tls;
 
 use std::net::SocketAddr;
 
-use millstream_sql::parse::{SinkTarget, Statement, WithOption};
+use millstream_sql::parse::Statement;
 
 use crate::config::ServerConfig;
 use crate::error::{Result, WireError};
@@ -17,14 +17,9 @@ const HARMLESS_CONNECTORS: &[&str] = &["nexmark", "datagen", "random", "blackhol
 
 /// Refuses a statement whose connector reaches files of the server or other machines, unless that is granted.
 pub(crate) fn check_connector(statement: &Statement, is_granted: bool) -> Result<()> {
-    let options: &[WithOption] = match statement {
-        Statement::CreateTable(create) => &create.options,
-        Statement::CreateSink(create) => match &create.target {
-            SinkTarget::Options(options) => options,
-            SinkTarget::Into(_) => &[],
-        },
-        Statement::Explain(explain) => return check_connector(&explain.statement, is_granted),
-        _ => &[],
+    let options = match statement {
+        Statement::CreateModel(_) | Statement::CreateView(_) => &[],
+        _ => statement.options(),
     };
     let connector = options.iter().find(|option| option.key == "connector");
     let is_harmless = connector.is_none_or(|option| HARMLESS_CONNECTORS.contains(&option.value.to_lowercase().as_str()));

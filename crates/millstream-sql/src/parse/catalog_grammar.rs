@@ -6,10 +6,11 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use crate::error::{SqlError, SqlErrorKind, SqlResult, closest};
 
 use super::grammar::Grammar;
+use super::script::identifier_text;
 use super::statement::{Drop, DropKind, PipelineAction, PipelineCommand, SetOption, ShowKind, Statement, WithOption};
 
 /// Words after DROP, the longer ones first.
-const DROPPABLE: [(&[&str], DropKind); 8] = [
+const DROPPABLE: [(&[&str], DropKind); 9] = [
     (&["TABLE"], DropKind::Table),
     (&["SOURCE"], DropKind::Table),
     (&["STREAM"], DropKind::Table),
@@ -18,6 +19,7 @@ const DROPPABLE: [(&[&str], DropKind); 8] = [
     (&["SINK"], DropKind::Sink),
     (&["PIPELINE"], DropKind::Pipeline),
     (&["MODEL"], DropKind::Model),
+    (&["SECRET"], DropKind::Secret),
 ];
 
 /// Settings of PostgreSQL that are written as several words.
@@ -68,6 +70,7 @@ impl Grammar<'_> {
             ("PIPELINES", ShowKind::Pipelines),
             ("SINKS", ShowKind::Sinks),
             ("MODELS", ShowKind::Models),
+            ("SECRETS", ShowKind::Secrets),
             ("FUNCTIONS", ShowKind::Functions),
             ("ALL", ShowKind::All),
         ] {
@@ -104,7 +107,7 @@ impl Grammar<'_> {
                 return Ok(kind);
             }
         }
-        let err = self.expected("TABLE, SOURCE, VIEW, MATERIALIZED VIEW, SINK, PIPELINE or MODEL");
+        let err = self.expected("TABLE, SOURCE, VIEW, MATERIALIZED VIEW, SINK, PIPELINE, MODEL or SECRET");
         let Token::Word(word) = self.parser.peek_token().token else { return Err(err) };
         let known = DROPPABLE.iter().filter_map(|(words, _)| words.first().copied());
         Err(match closest(&word.value, known) {
@@ -230,10 +233,15 @@ impl Grammar<'_> {
         let key = self.setting_name()?;
         self.parser.expect_token(&Token::Eq)?;
         if self.peek_word(0, "SECRET") && matches!(self.parser.peek_nth_token(1).token, Token::Word(_)) {
-            return Err(self.not_yet("SECRET in an option").with_hint(format!("'{key}' = '…'")));
+            self.parser.next_token();
+            if key == "connector" {
+                return Err(SqlError::new(SqlErrorKind::Option, "the connector cannot be a secret").with_span(span));
+            }
+            let value = identifier_text(&self.parser.parse_identifier()?);
+            return Ok(WithOption { key, value, is_secret: true, span });
         }
         let value = self.plain_value(&format!("a value for option '{key}'"))?;
-        Ok(WithOption { key, value, span })
+        Ok(WithOption { key, value, is_secret: false, span })
     }
 
     /// A string, a number with an optional sign, or a word.

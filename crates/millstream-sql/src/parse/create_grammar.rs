@@ -6,7 +6,7 @@ use crate::error::{SqlError, SqlResult, closest};
 
 use super::dialect::select_all_from;
 use super::grammar::Grammar;
-use super::statement::{CreateSink, CreateView, QueryText, SinkTarget, Statement, TableWord};
+use super::statement::{CreateSecret, CreateSink, CreateView, QueryText, SinkTarget, Statement, TableWord};
 
 /// `OR REPLACE`, `TEMPORARY`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -39,17 +39,19 @@ impl Grammar<'_> {
         if self.word("MODEL") {
             return self.create_model(modifiers);
         }
+        if self.word("SECRET") {
+            return self.create_secret(modifiers);
+        }
         Err(self.create_unsupported())
     }
 
     fn create_unsupported(&self) -> SqlError {
-        let known = ["TABLE", "SOURCE", "STREAM", "VIEW", "MATERIALIZED", "SINK", "MODEL"];
+        let known = ["TABLE", "SOURCE", "STREAM", "VIEW", "MATERIALIZED", "SINK", "MODEL", "SECRET"];
         let Token::Word(word) = self.parser.peek_token().token else {
-            return self.expected("TABLE, SOURCE, VIEW, MATERIALIZED VIEW, SINK or MODEL after CREATE");
+            return self.expected("TABLE, SOURCE, VIEW, MATERIALIZED VIEW, SINK, MODEL or SECRET after CREATE");
         };
         let word = word.value.to_uppercase();
         match word.as_str() {
-            "SECRET" => self.not_yet("CREATE SECRET").with_hint("put the value into the WITH options of the table"),
             "FUNCTION" => self.not_yet("CREATE FUNCTION").with_hint("register functions through the Rust API"),
             "EXTERNAL" => self
                 .not_yet("CREATE EXTERNAL TABLE")
@@ -57,13 +59,26 @@ impl Grammar<'_> {
             "SCHEMA" | "DATABASE" | "CATALOG" | "INDEX" | "UNIQUE" | "ROLE" | "USER" | "TYPE" | "TRIGGER" | "SEQUENCE" | "EXTENSION"
             | "PROCEDURE" | "CONNECTION" => SqlError::unsupported(format!("CREATE {word} is not supported")).with_span(self.here()),
             _ => {
-                let err = self.expected("TABLE, SOURCE, VIEW, MATERIALIZED VIEW, SINK or MODEL after CREATE");
+                let err = self.expected("TABLE, SOURCE, VIEW, MATERIALIZED VIEW, SINK, MODEL or SECRET after CREATE");
                 match closest(&word, known) {
                     Some(better) => err.with_hint(format!("did you mean CREATE {better}?")),
                     None => err,
                 }
             }
         }
+    }
+
+    fn create_secret(&mut self, modifiers: Modifiers) -> SqlResult<Statement> {
+        let if_not_exists = self.words(&["IF", "NOT", "EXISTS"]);
+        let name = self.name()?;
+        self.expect_word("AS")?;
+        let value = match self.parser.peek_token().token {
+            Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text) => text,
+            Token::DollarQuotedString(text) => text.value,
+            _ => return Err(self.expected("the secret's value in quotes")),
+        };
+        self.parser.next_token();
+        Ok(Statement::CreateSecret(CreateSecret { name, or_replace: modifiers.or_replace, if_not_exists, value }))
     }
 
     fn create_view(&mut self, modifiers: Modifiers, materialized: bool) -> SqlResult<Statement> {

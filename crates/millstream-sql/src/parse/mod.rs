@@ -38,8 +38,9 @@ pub use model_statement::{AlterModel, CreateModel, ModelColumn, ModelKind};
 pub use scan::{StatementPart, TextKind, TextPart, scan, statement_parts};
 pub use script::{identifier_text, parse, parse_expression, parse_query};
 pub use statement::{
-    Column, ColumnKind, CreateSink, CreateTable, CreateView, Drop, DropKind, Emit, EmitMode, Explain, Insert, Other, ParsedStatement,
-    PipelineAction, PipelineCommand, QueryText, SelectQuery, SetOption, ShowKind, SinkTarget, Statement, TableWord, Watermark, WithOption,
+    Column, ColumnKind, CreateSecret, CreateSink, CreateTable, CreateView, Drop, DropKind, Emit, EmitMode, Explain, Insert, Other,
+    ParsedStatement, PipelineAction, PipelineCommand, QueryText, SelectQuery, SetOption, ShowKind, SinkTarget, Statement, TableWord,
+    Watermark, WithOption,
 };
 pub use window::rewrite_windows;
 pub use window_call::{WindowCall, WindowKind};

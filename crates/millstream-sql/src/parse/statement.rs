@@ -37,6 +37,8 @@ pub enum Statement {
     CreateView(Box<CreateView>),
     /// `CREATE SINK`.
     CreateSink(Box<CreateSink>),
+    /// `CREATE SECRET`.
+    CreateSecret(CreateSecret),
     /// `CREATE MODEL`.
     CreateModel(Box<CreateModel>),
     /// `ALTER MODEL m SET VERSION n`.
@@ -67,6 +69,38 @@ pub enum Statement {
     Flush,
     /// SQL that parses but that this engine does not run.
     Other(Other),
+}
+
+impl Statement {
+    /// The options in its `WITH (…)`.
+    pub fn options(&self) -> &[WithOption] {
+        match self {
+            Self::CreateTable(create) => &create.options,
+            Self::CreateView(create) => &create.options,
+            Self::CreateModel(create) => &create.options,
+            Self::CreateSink(create) => match &create.target {
+                SinkTarget::Options(options) => options,
+                SinkTarget::Into(_) => &[],
+            },
+            Self::Explain(explain) => explain.statement.options(),
+            _ => &[],
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn options_mut(&mut self) -> &mut [WithOption] {
+        match self {
+            Self::CreateTable(create) => &mut create.options,
+            Self::CreateView(create) => &mut create.options,
+            Self::CreateModel(create) => &mut create.options,
+            Self::CreateSink(create) => match &mut create.target {
+                SinkTarget::Options(options) => options,
+                SinkTarget::Into(_) => &mut [],
+            },
+            Self::Explain(explain) => explain.statement.options_mut(),
+            _ => &mut [],
+        }
+    }
 }
 
 /// Which word after CREATE introduced a table; all three mean the same.
@@ -178,10 +212,31 @@ impl Watermark {
 pub struct WithOption {
     /// The key; lower case unless it was quoted.
     pub key: String,
-    /// The value's text.
+    /// The value's text, or the name of the secret that holds it.
     pub value: String,
+    /// `key = SECRET name`
+    pub is_secret: bool,
     /// Where the key stands.
     pub span: Span,
+}
+
+/// `CREATE [OR REPLACE] SECRET [IF NOT EXISTS] name AS 'value'`
+#[derive(Clone, PartialEq, Eq)]
+pub struct CreateSecret {
+    /// Its name.
+    pub name: ObjectName,
+    /// `OR REPLACE`
+    pub or_replace: bool,
+    /// `IF NOT EXISTS`
+    pub if_not_exists: bool,
+    /// What nobody may see.
+    pub value: String,
+}
+
+impl std::fmt::Debug for CreateSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CreateSecret").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 /// A query that is stored, with its source.
@@ -267,6 +322,8 @@ pub enum DropKind {
     Pipeline,
     /// A model.
     Model,
+    /// A secret.
+    Secret,
 }
 
 /// `DROP kind [IF EXISTS] name [CASCADE]`
@@ -296,6 +353,8 @@ pub enum ShowKind {
     Sinks,
     /// `SHOW MODELS`
     Models,
+    /// `SHOW SECRETS`
+    Secrets,
     /// `SHOW FUNCTIONS`
     Functions,
     /// `SHOW CHECKPOINTS [FOR pipeline]`

@@ -240,7 +240,7 @@ impl Grammar<'_> {
             let message = "the format is given twice: in WITH and in FORMAT … ENCODE";
             return Err(SqlError::new(SqlErrorKind::Option, message).with_span(span));
         }
-        options.push(WithOption { key: "format".to_owned(), value: encoding.value.to_lowercase(), span });
+        options.push(WithOption { key: "format".to_owned(), value: encoding.value.to_lowercase(), is_secret: false, span });
         Ok(())
     }
 }

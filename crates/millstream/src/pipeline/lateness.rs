@@ -37,7 +37,9 @@ impl SourceWindows {
         let mut found: Option<Self> = None;
         for (number, (stage, operator)) in plan.stages.iter().zip(&plan.operators).enumerate() {
             let spec = match &operator.kind {
-                OperatorKind::Aggregate { window, .. } | OperatorKind::Buffer { window, .. } if operator.domain == TimeDomain::Event => *window,
+                OperatorKind::Aggregate { window, .. } | OperatorKind::Buffer { window, .. } if operator.domain == TimeDomain::Event => {
+                    *window
+                }
                 _ => continue,
             };
             if spec == WindowSpec::Global || !stage.inputs.contains(&LeafId::Source(source)) {
@@ -75,7 +77,11 @@ pub(super) struct Lateness {
 pub(super) enum LateRule {
     Lenient,
     /// By the watermark of this source, which is made by `marks` over the decoded batch.
-    Strict { source: usize, marks: WatermarkRule, one_lane: bool },
+    Strict {
+        source: usize,
+        marks: WatermarkRule,
+        one_lane: bool,
+    },
 }
 
 impl Lateness {

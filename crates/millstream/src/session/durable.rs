@@ -116,6 +116,10 @@ impl Session {
 /// Brings back everything that the data folder knows, in the order in which it was made. A pipeline that cannot go on is there,
 /// as failed; the others run.
 pub(crate) async fn replay_all(engine: &Engine, objects: Vec<StoredObject>) -> Result<()> {
+    let (secrets, objects): (Vec<_>, Vec<_>) = objects.into_iter().partition(|object| object.kind == ObjectKind::Secret);
+    for object in secrets {
+        object.secret.into_iter().for_each(|secret| engine.inner.secrets.put(&object.name, secret));
+    }
     for object in objects {
         let (kind, name) = (object.kind, object.name.clone());
         let paused = object.paused;

@@ -8,8 +8,8 @@ use millstream_ml::learner::LearnerDefinition;
 use millstream_sql::parse::{CreateModel, ModelKind, QueryText, identifier_text};
 
 use super::pipelines::{claim_models, spec, start_stored};
-use super::side_tables::SideTables;
 use super::run_statement::{done, object_name};
+use super::side_tables::SideTables;
 use super::{Session, pipelines};
 use crate::data_folder::ObjectKind;
 use crate::error::{Error, Result};

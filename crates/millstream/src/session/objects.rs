@@ -6,7 +6,7 @@ use datafusion::datasource::TableProvider;
 use millstream_sql::parse::{Drop, DropKind, SinkTarget, Statement};
 
 use super::run_statement::{done, object_name};
-use super::{Session, learners, models, pipelines};
+use super::{Session, learners, models, pipelines, secrets};
 use crate::catalog::Object;
 use crate::data_folder::{DataFolder, ObjectKind};
 use crate::engine::bare;
@@ -112,6 +112,9 @@ pub(super) async fn drop_object(session: &Session, drop: &Drop) -> Result<Outcom
         DropKind::Model if learners::drop_learner(session, &name).await? => return Ok(done("DROP MODEL")),
         DropKind::Model => {
             return if models::drop_model(session, &name).await? { Ok(done("DROP MODEL")) } else { missing(drop, &name, "MODEL") };
+        }
+        DropKind::Secret => {
+            return if secrets::drop_secret(session, &name).await? { Ok(done("DROP SECRET")) } else { missing(drop, &name, "SECRET") };
         }
         DropKind::Table => (ObjectKind::Table, "TABLE"),
         DropKind::View => (ObjectKind::View, "VIEW"),

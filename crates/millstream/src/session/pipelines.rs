@@ -10,8 +10,8 @@ use millstream_sql::logical::{OperatorKind, PipelinePlan};
 use millstream_sql::parse::{CreateSink, Insert, PipelineAction, PipelineCommand, SinkTarget, identifier_text};
 use millstream_sql::physical;
 
-use super::run_statement::{done, object_name, rows_of};
 use super::Session;
+use super::run_statement::{done, object_name, rows_of};
 use super::side_tables::SideTables;
 use crate::catalog::{Object, Stream};
 use crate::data_folder::{DataFolder, ObjectKind, StoredObject, new_nonce};

@@ -11,7 +11,7 @@ use millstream_sql::parse::{Explain, ModelKind, SelectQuery, SetOption, ShowKind
 use millstream_sql::{explain::explain_pipeline, physical};
 use tokio::sync::mpsc;
 
-use super::{Session, describe, learners, models, objects, pipelines, tables, views};
+use super::{Session, describe, learners, models, objects, pipelines, secrets, tables, views};
 use crate::error::{Error, Result};
 use crate::pipeline::{Output, start};
 use crate::planning::{Planned, Planner};
@@ -20,9 +20,17 @@ use crate::query::{Outcome, Query};
 /// Batches that wait for a slow reader of a query at most.
 const QUERY_BATCHES_MAX: usize = 16;
 
-/// Each statement's future is on the heap: one that held all of them would take too much of the stack.
+/// Runs a statement, with the values of the secrets that it names.
 pub(super) async fn run(session: &Session, statement: &Statement, sql: &str) -> Result<Outcome> {
+    let (statement, values) = secrets::resolve(session, statement)?;
+    dispatch(session, &statement, sql).await.map_err(|error| secrets::redact(error, &values))
+}
+
+/// Each statement's future is on the heap: one that held all of them would take too much of the stack.
+async fn dispatch(session: &Session, statement: &Statement, sql: &str) -> Result<Outcome> {
     match statement {
+        Statement::CreateSecret(create) => secrets::create_secret(session, create).await,
+        Statement::Show(ShowKind::Secrets) => secrets::show_secrets(session),
         Statement::CreateTable(create) => Box::pin(tables::create_table(session, create, sql)).await,
         Statement::CreateView(create) if create.materialized => Box::pin(views::create_materialized_view(session, create, sql)).await,
         Statement::CreateView(create) => Box::pin(views::create_view(session, create, sql)).await,

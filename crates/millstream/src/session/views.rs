@@ -14,8 +14,8 @@ use millstream_sql::parse::{CreateView, identifier_text};
 
 use super::objects::{Modifiers, may_make, put_in_place, stop_pipeline};
 use super::pipelines::{claim_models, pipeline_id, spec, start_stored};
-use super::side_tables::SideTables;
 use super::run_statement::{done, object_name};
+use super::side_tables::SideTables;
 use super::tables::result_columns;
 use super::{Session, objects};
 use crate::catalog::Object;

@@ -25,6 +25,11 @@ pub(super) fn describe(statement: &Statement) -> String {
             };
             format!("sink {}{target}{}", sink.name, query(&sink.query))
         }
+        Statement::CreateSecret(secret) => {
+            let words = [(secret.or_replace, " or replace"), (secret.if_not_exists, " if absent")];
+            let words: String = words.iter().filter(|(said, _)| *said).map(|(_, word)| *word).collect();
+            format!("secret{words} {} {}", secret.name, secret.value)
+        }
         Statement::CreateModel(model) => create_model(model),
         Statement::AlterModel(alter) => format!("alter model {} version {}", alter.name, alter.version),
         Statement::DescribeModel(name) => format!("describe model {name}"),
@@ -147,7 +152,8 @@ fn options(options: &[WithOption]) -> String {
     if options.is_empty() {
         return String::new();
     }
-    let pairs: Vec<String> = options.iter().map(|option| format!("{}={}", option.key, option.value)).collect();
+    let pairs: Vec<String> =
+        options.iter().map(|option| format!("{}={}{}", option.key, if option.is_secret { "secret " } else { "" }, option.value)).collect();
     format!(" with({})", pairs.join(", "))
 }
 
