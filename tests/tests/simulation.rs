@@ -139,7 +139,8 @@ impl World {
             background_threads: false,
             ..harness::settings()
         };
-        let store = FaultyStore::new(Arc::clone(&self.store), Arc::clone(&self.dice), 60);
+        let slow = random.pick(&[0, 50, 300]);
+        let store = FaultyStore::new(Arc::clone(&self.store), Arc::clone(&self.dice), 60).slow(self.clock.clone(), slow);
         let connectors: [Arc<dyn Connector>; 2] = [self.data.clone(), Arc::new(self.remote.clone())];
         let clock: Arc<dyn Clock> = self.clock.clone();
         let mut builder = Engine::builder().data_in(Arc::new(store), "data").settings(settings).with_clock(clock);

@@ -66,8 +66,8 @@ pub trait Sink: fmt::Debug + Send {
     /// When readers see rows.
     fn delivery(&self) -> Delivery;
 
-    /// Told before anything else: the name of the pipeline whose rows it takes, the same after a restart. With the number of a
-    /// checkpoint it is what a progress record needs.
+    /// Told before anything else: a name of the pipeline whose rows it takes, the same after a restart, and no other pipeline's
+    /// anywhere. With the number of a checkpoint it is what a progress record needs.
     fn serve(&mut self, pipeline: &str) {
         let _ = pipeline;
     }

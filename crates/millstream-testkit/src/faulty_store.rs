@@ -1,13 +1,15 @@
 //! An object store that fails by a seed: before an effect, after it (the answer is lost), and whenever it is to create something while
-//! there is no room.
+//! there is no room. It may also be slow.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use millstream_time::Clock;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
@@ -42,7 +44,12 @@ pub struct FaultyStore {
     /// Of 1000 calls so many fail.
     faults_per_mille: u64,
     room: Arc<Room>,
+    /// By this clock so many of 1000 calls take seconds.
+    slow: Option<(Arc<dyn Clock>, u64)>,
 }
+
+/// What a slow call takes at most.
+const SLOW_MS_MAX: u64 = 3_000;
 
 /// Whether a store takes anything new.
 #[derive(Debug, Default)]
@@ -77,7 +84,14 @@ enum Fault {
 impl FaultyStore {
     /// Of 1000 calls `faults_per_mille` fail, half of them after their effect.
     pub fn new(store: Arc<InMemory>, dice: Arc<Dice>, faults_per_mille: u64) -> Self {
-        Self { store, dice, faults_per_mille, room: Arc::default() }
+        Self { store, dice, faults_per_mille, room: Arc::default(), slow: None }
+    }
+
+    /// Of 1000 calls `per_mille` take up to three seconds of `clock`.
+    #[must_use]
+    pub fn slow(mut self, clock: Arc<dyn Clock>, per_mille: u64) -> Self {
+        self.slow = Some((clock, per_mille));
+        self
     }
 
     /// Takes its room away and gives it back; clones of the store share it.
@@ -88,6 +102,11 @@ impl FaultyStore {
     async fn fault(&self) -> Fault {
         for _ in 0..self.dice.roll(4) {
             tokio::task::yield_now().await;
+        }
+        if let Some((clock, per_mille)) = &self.slow
+            && self.dice.roll(1000) < *per_mille
+        {
+            clock.sleep(Duration::from_millis(1 + self.dice.roll(SLOW_MS_MAX))).await;
         }
         match self.dice.roll(2000) {
             roll if roll < self.faults_per_mille => Fault::Before,

@@ -146,11 +146,14 @@ impl DataFolder {
     async fn claim(folder: &Folder, clock: &Arc<dyn Clock>) -> Result<Option<Self>, CheckpointError> {
         let chain = Chain::<StoredCatalog>::new(folder.sub("catalog")?, "catalog")?;
         let head = chain.head().await?;
-        let (generation, catalog) = match head {
+        let (generation, mut catalog) = match head {
             Head::Entry(ref stored) => (stored.entry.generation, stored.entry.body.clone()),
             Head::Damaged { error, .. } => return Err(error),
             _ => (Generation(0), StoredCatalog::default()),
         };
+        if catalog.folder.is_empty() {
+            catalog.folder = new_nonce().0;
+        }
         Ok(match chain.take_over(&head, generation, new_nonce(), catalog.clone()).await? {
             TakeOver::Raced => None,
             TakeOver::Owned(owner) => Some(Self {
@@ -160,6 +163,11 @@ impl DataFolder {
                 catalog: RwLock::new(catalog),
             }),
         })
+    }
+
+    /// Tells it from all other data folders.
+    pub(crate) fn id(&self) -> String {
+        self.catalog.read().folder.clone()
     }
 
     /// All definitions, in the order in which they were made.
@@ -308,6 +316,9 @@ pub(crate) fn new_nonce() -> Nonce {
 /// All definitions, in the order in which they were made.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct StoredCatalog {
+    /// Tells this folder from all others.
+    #[serde(default)]
+    folder: String,
     next_id: u64,
     objects: Vec<StoredObject>,
 }
@@ -333,6 +344,6 @@ impl StoredCatalog {
 
     fn without(&self, kind: ObjectKind, name: &str) -> Self {
         let others = self.objects.iter().filter(|object| object.kind != kind || object.name != name);
-        Self { next_id: self.next_id, objects: others.cloned().collect() }
+        Self { folder: self.folder.clone(), next_id: self.next_id, objects: others.cloned().collect() }
     }
 }

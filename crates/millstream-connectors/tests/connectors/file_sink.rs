@@ -47,11 +47,45 @@ async fn a_crash_before_the_manifest_leaves_only_hidden_files() {
     assert_eq!(names(folder.path()), [".part-00000007-0.json.sealed", "part-00000007-1.json"]);
 }
 
+/// Of a pipeline that is known: its own leftovers go, those of others and of later checkpoints stay. A later one may be of a process that
+/// has taken over from this one, which does not know it yet.
+#[tokio::test]
+async fn leftovers_of_a_pipeline_are_removed_by_itself_only() {
+    for (options, file) in [(JSON, ""), (JSON, "rows.json")] {
+        let folder = tempdir().unwrap();
+        for (pipeline, checkpoint) in [("f/one/1", 9), ("f/one/1", 2), ("f/two/2", 2), ("", 2)] {
+            let mut crashed = sink(&folder.path().join(file), options);
+            if !pipeline.is_empty() {
+                crashed.serve(pipeline);
+            }
+            crashed.write(&[sink_rows(0, 5)]).await.unwrap();
+            crashed.seal(checkpoint).await.unwrap();
+        }
+        let before = names(folder.path());
+        // In a folder each of the three with an owner has a reservation beside it.
+        assert_eq!(before.len(), if file.is_empty() { 7 } else { 4 }, "{before:?}");
+        let mut next = sink(&folder.path().join(file), options);
+        next.serve("f/one/1");
+        next.write(&[sink_rows(10, 15)]).await.unwrap();
+        let sealed = next.seal(4).await.unwrap();
+        next.publish(&sealed).await.unwrap();
+        let hidden: Vec<String> = names(folder.path()).into_iter().filter(|name| name.starts_with('.')).collect();
+        let hidden: Vec<String> = hidden.into_iter().filter(|name| !name.ends_with(".lock")).collect();
+        assert_eq!(hidden.len(), if file.is_empty() { 5 } else { 3 }, "{hidden:?}");
+        assert_eq!(hidden.iter().filter(|name| name.contains("-00000009.sealed")).count(), 1, "{hidden:?}");
+        assert!(hidden.iter().all(|name| before.contains(name)), "{hidden:?}");
+    }
+}
+
 #[tokio::test]
 async fn two_pipelines_may_write_to_one_folder() {
     let folder = tempdir().unwrap();
     let (mut one, mut two) = (sink(folder.path(), JSON), sink(folder.path(), JSON));
+    one.serve("f/one/1");
     for checkpoint in 1..4 {
+        if checkpoint == 3 {
+            two.serve("f/two/2");
+        }
         let from = checkpoint * 100;
         one.write(&[sink_rows(from, from + 2)]).await.unwrap();
         two.write(&[sink_rows(from + 50, from + 52)]).await.unwrap();
@@ -60,6 +94,7 @@ async fn two_pipelines_may_write_to_one_folder() {
         one.publish(&first).await.unwrap();
     }
     assert_eq!(ids(folder.path()).await, [100, 101, 150, 151, 200, 201, 250, 251, 300, 301, 350, 351]);
+    assert_eq!(names(folder.path()).iter().filter(|name| name.starts_with('.')).count(), 0);
 }
 
 #[tokio::test]

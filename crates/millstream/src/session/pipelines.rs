@@ -76,10 +76,11 @@ enum OpenTarget {
 
 impl OpenTarget {
     /// Of a pipeline whose id in the data folder is `id`.
-    fn into_sink(self, pipeline: &str, id: Option<u64>) -> Box<dyn Sink> {
+    fn into_sink(self, session: &Session, pipeline: &str, id: Option<u64>) -> Box<dyn Sink> {
         match self {
             Self::Sink(mut sink) => {
-                sink.serve(&format!("{pipeline}/{}", pipeline_id(id)));
+                let folder = session.engine.inner.data.as_ref().map(DataFolder::id).unwrap_or_default();
+                sink.serve(&format!("{folder}/{pipeline}/{}", pipeline_id(id)));
                 sink
             }
             Self::Stored(table) => Box::new(table.sink(pipeline, &pipeline_id(id), false)),
@@ -196,7 +197,7 @@ async fn write(
             claim_models(&plan, &name, &planner)?;
             let sql = planner.sql;
             let id = session.remember(ObjectKind::Pipeline, &name, sql).await?;
-            let output = Output::Sink { sink: target.into_sink(&name, id), side_tables: side_tables.open(&name, id) };
+            let output = Output::Sink { sink: target.into_sink(session, &name, id), side_tables: side_tables.open(&name, id) };
             let spec = spec(session, planner, name.clone(), plan, streams, output);
             let started = start_stored(session, spec, id, sql).await;
             if started.is_err() && session.replaying.is_none() {

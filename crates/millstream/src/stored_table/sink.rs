@@ -77,7 +77,7 @@ impl Sink for StoredTableSink {
         let origin = self.origin(checkpoint);
         if !self.swept {
             // When the first checkpoint is sealed, those of earlier lives have been published or never were.
-            self.table.staging.sweep(&self.pipeline).await.map_err(outside)?;
+            self.table.staging.sweep(&origin).await.map_err(outside)?;
             self.swept = true;
         }
         let rows: u64 = self.written.iter().map(|batch| batch.num_rows() as u64).sum();

@@ -116,13 +116,17 @@ impl Staging {
         }
     }
 
-    /// Removes what a pipeline has sealed in an earlier life and no checkpoint names. Nothing of it may wait for publication.
-    pub(super) async fn sweep(&self, pipeline: &str) -> Result<()> {
+    /// Removes what a pipeline has sealed before `next` in an earlier life and no checkpoint names. Nothing of it may wait for
+    /// publication. Later ones may be of another process, which has taken over from this one.
+    pub(super) async fn sweep(&self, next: &Origin) -> Result<()> {
+        let is_left = |owner: &str, checkpoint: u64| owner == next.pipeline && checkpoint < next.checkpoint;
         match self {
-            Self::Memory(sealed) => sealed.lock().retain(|(owner, _), _| owner != pipeline),
+            Self::Memory(sealed) => sealed.lock().retain(|(owner, checkpoint), _| !is_left(owner, *checkpoint)),
             Self::Folder { folder, .. } => {
                 for name in folder.list().await? {
-                    if name.split('-').next() == Some(pipeline) {
+                    let mut parts = name.split('-');
+                    let (owner, checkpoint) = (parts.next().unwrap_or_default(), parts.next().and_then(|number| number.parse().ok()));
+                    if checkpoint.is_some_and(|checkpoint| is_left(owner, checkpoint)) {
                         folder.delete(&name).await?;
                     }
                 }
@@ -143,4 +147,34 @@ pub(super) async fn pause(clock: &dyn Clock, attempt: u32, what: &str, error: &C
     let backoff = Backoff::default();
     tracing::warn!(what, %error, attempt, "the data folder fails; it is tried again");
     clock.sleep(backoff.delay(attempt.min(backoff.retries_max - 1), u64::from(attempt)).unwrap_or_default()).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::array::Int64Array;
+    use millstream_time::SystemClock;
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    /// A process that was taken over from and does not know it yet must not take away what its successor has sealed.
+    #[tokio::test]
+    async fn only_what_was_sealed_before_is_swept() {
+        let folder = Folder::from_store(Arc::new(InMemory::new()), "staged").unwrap();
+        let stagings = [Staging::memory(), Staging::folder(folder, Arc::new(SystemClock::default()))];
+        for staging in stagings {
+            let batch = RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(vec![1])) as _)]).unwrap();
+            let origin = |pipeline: &str, checkpoint| Origin { pipeline: pipeline.to_owned(), checkpoint };
+            let mut sealed = Vec::new();
+            for origin in [origin("7", 2), origin("7", 3), origin("7", 5), origin("7r0", 2), origin("8", 2)] {
+                let staged = staging.put(&origin, &batch.schema(), vec![batch.clone()]).await.unwrap();
+                sealed.push((origin, staged));
+            }
+            staging.sweep(&origin("7", 4)).await.unwrap();
+            for (origin, staged) in sealed {
+                let is_there = staging.get(&origin, &staged).await.is_ok();
+                assert_eq!(is_there, origin.pipeline != "7" || origin.checkpoint > 4, "{origin:?}");
+            }
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! write   .part-0.inprogress            hidden, locked by its writer: an unlocked one is a leftover of a crash and deleted
-//! seal    .part-00000007-0.sealed       complete and on disk; named after its checkpoint
+//! seal    .part-00000007-0.json.<pipeline>-00000007.sealed    complete and on disk; .part-00000007-0.json.sealed reserves the next name
 //! publish part-00000007-0.json          renamed once the checkpoint exists: readers see all of its rows or none
 //! ```
 //!
@@ -21,6 +21,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use self::staged::StagedFile;
 use super::config::FileConfig;
@@ -35,8 +36,12 @@ pub struct FileSink {
     format: Format,
     target: Target,
     staged: Option<StagedFile>,
-    /// What an earlier process left behind has been removed.
+    /// What an earlier process left unfinished has been removed.
     swept: bool,
+    /// In the names of sealed files: tells whose they are, where that is known.
+    owner: Option<String>,
+    /// Files that an earlier life of the pipeline has sealed for no checkpoint have been removed.
+    sealed_swept: bool,
     /// One file: how long it will be when all that was sealed here is published.
     sealed_end: Option<u64>,
 }
@@ -109,7 +114,7 @@ impl FileSink {
         if format != Format::Parquet {
             crate::format::encode::line_encoder(format, &config.lines, &schema)?;
         }
-        Ok(Self { config, schema, format, target, staged: None, swept: false, sealed_end: None })
+        Ok(Self { config, schema, format, target, staged: None, swept: false, owner: None, sealed_swept: false, sealed_end: None })
     }
 
     fn open(&mut self) -> Result<&mut StagedFile> {
@@ -146,15 +151,26 @@ impl FileSink {
     fn seal_file(&mut self, checkpoint: u64, staged: StagedFile) -> Result<SealedFile> {
         let folder = self.target.folder().to_owned();
         let start = staged.start;
+        if let (Some(owner), false) = (&self.owner, self.sealed_swept) {
+            // What a checkpoint names has been published before anything is sealed again. Later ones may be of another process, which
+            // has taken over from this one.
+            staged::remove_sealed(&folder, owner, checkpoint, matches!(self.target, Target::Folder(_)))?;
+            self.sealed_swept = true;
+        }
         let finished = staged.finish()?;
+        let owned = |name: String| self.owner.iter().fold(name, |name, owner| staged::owned(&name, owner, checkpoint));
         let (hidden, published) = match &self.target {
             Target::Folder(_) => {
                 let extension = self.format.extensions()[0];
                 let name = |sequence: u32| format!("{}-{checkpoint:08}-{sequence}.{extension}", self.config.prefix);
-                staged::reserve(&folder, |sequence| (format!(".{}.sealed", name(sequence)), name(sequence)), true)?
+                let (reserved, published) =
+                    staged::reserve(&folder, |sequence| (staged::reservation(&name(sequence)), name(sequence)), true)?;
+                // The reservation keeps the published name from all others until it is taken.
+                (owned(reserved), published)
             }
             Target::One { name, .. } => {
-                staged::reserve(&folder, |sequence| (format!(".{name}-{checkpoint:08}-{sequence}.sealed"), name.clone()), false)?
+                let hidden = |sequence| owned(format!(".{name}-{checkpoint:08}-{sequence}.sealed"));
+                staged::reserve(&folder, |sequence| (hidden(sequence), name.clone()), false)?
             }
         };
         staged::rename(&finished.path, &folder.join(&hidden))?;
@@ -170,6 +186,12 @@ impl FileSink {
 impl Sink for FileSink {
     fn delivery(&self) -> Delivery {
         Delivery::Transactional
+    }
+
+    fn serve(&mut self, pipeline: &str) {
+        let hash = Sha256::digest(pipeline);
+        let owner: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        (self.owner, self.sealed_swept) = (Some(owner), false);
     }
 
     async fn write(&mut self, batches: &[RecordBatch]) -> Result<()> {

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use super::SealedFile;
-use super::staged::{rename, sync_folder};
+use super::staged::{remove_if_there, rename, reservation, sync_folder};
 use crate::error::{ConnectorError, Result};
 
 /// What there is of a sealed file.
@@ -71,6 +71,8 @@ pub(super) fn publish_new(folder: &Path, file: &SealedFile) -> Result<()> {
             )));
         }
     }
+    // The name is taken now; without an owner this is the staged file itself, which is gone.
+    remove_if_there(&folder.join(reservation(&file.published)))?;
     sync_folder(folder)
 }
 

@@ -177,6 +177,37 @@ pub(super) fn remove_abandoned(folder: &Path, stem: &str) -> Result<()> {
     Ok(())
 }
 
+/// The hidden name that keeps `published` for whoever creates it.
+pub(super) fn reservation(published: &str) -> String {
+    format!(".{published}.sealed")
+}
+
+/// The hidden name of a complete file that has a reservation, with whose it is and what for.
+pub(super) fn owned(reservation: &str, owner: &str, checkpoint: u64) -> String {
+    let name = reservation.strip_suffix(".sealed").unwrap_or(reservation);
+    format!("{name}.{owner}-{checkpoint:08}.sealed")
+}
+
+/// Removes complete hidden files of `owner` that were sealed for checkpoints before `checkpoint`: none has come to be with them.
+/// `reserved`: each has a reservation beside it.
+pub(super) fn remove_sealed(folder: &Path, owner: &str, checkpoint: u64, reserved: bool) -> Result<()> {
+    let failed = |error| ConnectorError::io(format!("cannot list '{}'", folder.display()), error);
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let name = name.to_string_lossy();
+        let Some((stem, mark)) = name.strip_suffix(".sealed").and_then(|name| name.rsplit_once('.')) else { continue };
+        let sealed_for = mark.strip_prefix(owner).and_then(|mark| mark.strip_prefix('-')?.parse::<u64>().ok());
+        if stem.starts_with('.') && sealed_for.is_some_and(|sealed_for| sealed_for < checkpoint) {
+            remove_if_there(&folder.join(name.as_ref()))?;
+            if reserved {
+                remove_if_there(&folder.join(format!("{stem}.sealed")))?;
+            }
+            tracing::debug!(%name, "removed a file of an earlier run that no checkpoint names");
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn remove_if_there(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(ConnectorError::io(format!("cannot remove '{}'", path.display()), error)),
