@@ -27,7 +27,7 @@ use crate::connection::Identity;
 use crate::rewrite;
 use crate::server::ServerState;
 use crate::settings::Variables;
-pub(crate) use facts::Facts;
+pub(crate) use facts::{DeclaredTables, Facts};
 
 /// What a session's queries know besides the engine's SQL.
 #[derive(Debug)]

@@ -111,7 +111,7 @@ impl Connection {
     async fn run_query(&mut self, session: &Session, select: &SelectQuery, text: &str) -> Result<ResultRows> {
         let placed = |error: millstream::Error| WireError::of_engine(&error, text, 0);
         let prepared = session.prepare(select, text).map_err(placed)?;
-        let columns = columns_of_plan(prepared.plan(), &|table, column| declared_type(session.engine(), table, column));
+        let columns = columns_of_plan(prepared.plan(), &|table, column| self.server.declared.column(&self.server.engine, table, column));
         let query = self.guarded(async { session.run_prepared(&prepared).await.map_err(placed) }).await?;
         Ok(ResultRows::of_query(query, columns))
     }
@@ -169,7 +169,7 @@ impl Connection {
                 Statement::Query(select) => {
                     let placed = |error: millstream::Error| WireError::of_engine(&error, &statement.text, statement.offset);
                     let prepared = self.session.prepare(select, &statement.text).map_err(placed)?;
-                    Ok(Some(columns_of_plan(prepared.plan(), &|table, column| declared_type(self.session.engine(), table, column))))
+                    Ok(Some(columns_of_plan(prepared.plan(), &|table, column| self.server.declared.column(&self.server.engine, table, column))))
                 }
                 other if crate::statement::gives_rows(other) => {
                     let outcome = self.session.run(parsed).await?;
@@ -275,17 +275,6 @@ impl Connection {
             return Err(WireError::new("42501", "permission denied: only a superuser can manage roles"));
         }
         self.server.roles.run(command).map(|tag| Answer::Done(tag.to_owned()))
-    }
-}
-
-/// What a table declares for a column whose values are kept as text.
-fn declared_type(engine: &millstream::Engine, table: &str, column: &str) -> Option<PgType> {
-    let sql = engine.relations().into_iter().find(|relation| relation.name == table)?.sql?;
-    let Statement::CreateTable(create) = millstream_sql::parse::parse(&sql).ok()?.into_iter().next()?.statement else { return None };
-    let declared = create.columns.iter().find(|declared| crate::statement::name_text(&declared.name) == column)?;
-    match &declared.kind {
-        millstream_sql::parse::ColumnKind::Physical { data_type } => crate::values::type_of_sql(data_type),
-        _ => None,
     }
 }
 
