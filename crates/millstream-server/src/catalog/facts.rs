@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use datafusion::arrow::datatypes::{DataType, Field};
-use millstream::{Relation, RelationKind};
 use datafusion::sql::sqlparser::ast;
+use millstream::{Relation, RelationKind};
 use millstream_sql::parse::{ColumnKind, Statement, identifier_text, parse};
 use parking_lot::Mutex;
 

@@ -95,7 +95,7 @@ impl Connection {
         let outcome = self.guarded(async { session.run(whole).await.map_err(placed) }).await?;
         match outcome {
             Outcome::Rows(query) => {
-                let columns = columns_of(&query.schema());
+                let columns = columns_of_engine(&query.schema(), parsed);
                 Ok(Answer::Rows(ResultRows::of_query(query, columns)))
             }
             Outcome::Done { message } => Ok(Answer::Done(message)),
@@ -128,7 +128,7 @@ impl Connection {
                     let session = self.session.clone();
                     match self.guarded(async { session.run(parsed).await.map_err(WireError::from) }).await? {
                         Outcome::Rows(query) => {
-                            let columns = columns_of(&query.schema());
+                            let columns = columns_of_engine(&query.schema(), &parsed.statement);
                             Ok(ResultRows::of_query(query, columns))
                         }
                         _ => Err(WireError::syntax("a query is expected here")),
@@ -169,12 +169,14 @@ impl Connection {
                 Statement::Query(select) => {
                     let placed = |error: millstream::Error| WireError::of_engine(&error, &statement.text, statement.offset);
                     let prepared = self.session.prepare(select, &statement.text).map_err(placed)?;
-                    Ok(Some(columns_of_plan(prepared.plan(), &|table, column| self.server.declared.column(&self.server.engine, table, column))))
+                    Ok(Some(columns_of_plan(prepared.plan(), &|table, column| {
+                        self.server.declared.column(&self.server.engine, table, column)
+                    })))
                 }
                 other if crate::statement::gives_rows(other) => {
                     let outcome = self.session.run(parsed).await?;
                     match outcome {
-                        Outcome::Rows(query) => Ok(Some(columns_of(&query.schema()))),
+                        Outcome::Rows(query) => Ok(Some(columns_of_engine(&query.schema(), other))),
                         _ => Ok(None),
                     }
                 }
@@ -276,6 +278,15 @@ impl Connection {
         }
         self.server.roles.run(command).map(|tag| Answer::Done(tag.to_owned()))
     }
+}
+
+/// Columns of SHOW, DESCRIBE and EXPLAIN; clients know a plan by its column's name.
+fn columns_of_engine(schema: &Schema, statement: &Statement) -> Vec<Column> {
+    let mut columns = columns_of(schema);
+    if let (Statement::Explain(_), [plan]) = (statement, columns.as_mut_slice()) {
+        plan.name = "QUERY PLAN".to_owned();
+    }
+    columns
 }
 
 /// An error of a statement that begins later in what the client sent.

@@ -120,10 +120,27 @@ impl VisitorMut for Nothing {
         }
         if is_array {
             *expr = null(DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(DataType::Text), None)));
-        } else if matches!(expr, Expr::Subquery(_)) {
-            *expr = null(DataType::Text);
+        } else if let Expr::Subquery(query) = expr {
+            *expr = match shown_type(query) {
+                Some(name) => call(&format!("{name}_show"), vec![null(DataType::Text)]),
+                None => null(DataType::Text),
+            };
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// The type of what a subquery would give, if it is not text.
+fn shown_type(query: &Query) -> Option<&'static str> {
+    let SetExpr::Select(select) = query.body.as_ref() else { return None };
+    let [SelectItem::UnnamedExpr(value) | SelectItem::ExprWithAlias { expr: value, .. }] = select.projection.as_slice() else {
+        return None;
+    };
+    let Expr::Function(function) = value else { return None };
+    match function.name.to_string().to_lowercase().as_str() {
+        "json_build_object" => Some("json"),
+        "regclass_show" | "regclass_in" => Some("regclass"),
+        _ => None,
     }
 }
 

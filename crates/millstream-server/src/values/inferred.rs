@@ -100,6 +100,13 @@ fn of_output(plan: &LogicalPlan, n: usize, declared: Lookup<'_>) -> Option<Found
                 _ => None,
             }
         }
+        // What is not made rows of passes through.
+        LogicalPlan::Unnest(unnest) => {
+            let source = *unnest.dependency_indices.get(n)?;
+            let is_list = unnest.list_type_columns.iter().any(|(list, _)| *list == source);
+            let is_kept = !is_list && !unnest.struct_type_columns.contains(&source);
+            is_kept.then(|| of_output(&unnest.input, source, declared)).flatten()
+        }
         LogicalPlan::Union(union) => {
             let inputs = union.inputs.iter().map(|input| of_output(input, n, declared).or_else(|| of_field(input, n)));
             common(inputs.collect::<Option<Vec<_>>>()?)
@@ -142,6 +149,8 @@ fn of_expr(expr: &Expr, input: &LogicalPlan, declared: Lookup<'_>) -> Option<Fou
         }
         Expr::ScalarFunction(function) => match function.name() {
             "coalesce" | "greatest" | "least" => common(function.args.iter().map(value).collect::<Option<Vec<_>>>()?),
+            // Takes the type of what stands beside it.
+            "make_array" if function.args.is_empty() => Some(Found::Null),
             "nullif" => value(function.args.first()?),
             _ => of_plain(expr, input),
         },

@@ -248,7 +248,13 @@ fn fitted(array: &ArrayRef, pg_type: &PgType) -> Result<ArrayRef> {
         return Ok(ArrayRef::clone(array));
     }
     let strict = CastOptions { safe: false, ..CastOptions::default() };
-    let name = if *pg_type == PgType::INT2 { "smallint" } else if *pg_type == PgType::INT4 { "integer" } else { "bigint" };
+    let name = if *pg_type == PgType::INT2 {
+        "smallint"
+    } else if *pg_type == PgType::INT4 {
+        "integer"
+    } else {
+        "bigint"
+    };
     cast_with_options(array, &target, &strict).map_err(|_| WireError::new("22003", format!("{name} out of range")))
 }
 

@@ -4,6 +4,8 @@
 //! catalog rows, never over data.
 
 mod definitions;
+mod expand;
+mod json;
 mod names;
 mod session;
 mod text;
@@ -43,7 +45,7 @@ const fn entry(name: &'static str, returns: &'static str, body: Body) -> Entry {
 
 /// All functions of a session.
 pub(super) fn all(facts: &Arc<Facts>) -> Vec<ScalarUDF> {
-    let tables = [session::FUNCTIONS, names::FUNCTIONS, definitions::FUNCTIONS, text::FUNCTIONS];
+    let tables = [session::FUNCTIONS, names::FUNCTIONS, definitions::FUNCTIONS, text::FUNCTIONS, json::FUNCTIONS];
     let function = |entry: &'static Entry| {
         let signature = Signature::one_of(
             vec![datafusion::logical_expr::TypeSignature::Nullary, datafusion::logical_expr::TypeSignature::VariadicAny],
@@ -51,7 +53,8 @@ pub(super) fn all(facts: &Arc<Facts>) -> Vec<ScalarUDF> {
         );
         ScalarUDF::from(Function { entry, facts: Arc::clone(facts), signature })
     };
-    tables.into_iter().flatten().map(function).collect()
+    let expand = ScalarUDF::from(expand::ExpandArray::new());
+    tables.into_iter().flatten().map(function).chain([expand]).collect()
 }
 
 #[derive(Clone)]
@@ -131,6 +134,7 @@ fn own(error: &WireError) -> millstream::Error {
         "42P01" => "42P01",
         "22023" => "22023",
         "42501" => "42501",
+        "22P02" => "22P02",
         _ => "22000",
     };
     millstream::Error::user(state, error.message.clone())

@@ -59,6 +59,9 @@ pub(super) const FUNCTIONS: &[Entry] = &[
         Ok(oid) => PROCS.get(&oid).cloned().unwrap_or_else(|| text.to_owned()).into(),
         Err(_) => text.into(),
     }))),
+    entry("pg_basetype", "oid", |_, arguments| {
+        Ok(number::<u32>(arguments, 0).and_then(|oid| TYPES_BY_OID.get(&oid)).map(|fact| Cell::Oid(if fact.base == 0 { fact.oid } else { fact.base })))
+    }),
     entry("to_regtype", "oid", |_, arguments| Ok(text_at(arguments, 0).and_then(type_oid).map(Cell::Oid))),
     entry("regtype_in", "oid", |_, arguments| match text_at(arguments, 0) {
         None => Ok(None),
