@@ -10,6 +10,7 @@ mod qualifiers;
 mod result_names;
 mod set_functions;
 mod subqueries;
+mod system_columns;
 
 use datafusion::sql::sqlparser::ast::{self, Expr, Ident, ObjectName, Query};
 
@@ -21,6 +22,7 @@ type Rule = fn(&mut Query) -> millstream::Result<()>;
 /// In the order in which they run.
 const RULES: &[Rule] = &[
     result_names::rewrite,
+    system_columns::rewrite,
     qualifiers::rewrite,
     from_functions::rewrite,
     set_functions::rewrite,

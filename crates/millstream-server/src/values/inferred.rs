@@ -40,6 +40,12 @@ pub(crate) fn columns_of_plan(plan: &LogicalPlan, declared: Lookup<'_>) -> Vec<C
     columns
 }
 
+/// The type of a column with which a parameter is compared, where the planner takes it for text.
+pub(crate) fn type_beside(expr: &Expr, input: &LogicalPlan, declared: Lookup<'_>) -> Option<PgType> {
+    let found = of_expr(expr, input, declared)?;
+    found.pg_type().filter(|pg_type| [PgType::UUID, PgType::JSON, PgType::JSONB].contains(pg_type)).cloned()
+}
+
 /// What is known about a column.
 #[derive(Clone, Debug, PartialEq)]
 enum Found {

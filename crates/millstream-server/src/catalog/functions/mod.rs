@@ -152,9 +152,24 @@ fn as_text(argument: &ColumnarValue, rows: usize, marks: bool) -> Result<ArrayRe
     }
     match array.data_type() {
         DataType::Utf8 => Ok(array),
+        DataType::List(element) if element.data_type().is_numeric() => Ok(Arc::new(braced(&array)?)),
         DataType::List(_) | DataType::Struct(_) | DataType::Map(..) => Ok(datafusion::arrow::array::new_null_array(&DataType::Utf8, rows)),
         _ => Ok(cast(&array, &DataType::Utf8)?),
     }
+}
+
+/// Lists of numbers as `{1,2}`.
+fn braced(array: &ArrayRef) -> Result<datafusion::arrow::array::StringArray> {
+    let list = array.as_list::<i32>();
+    let numbers = cast(list.values(), &DataType::Utf8)?;
+    let numbers = numbers.as_string::<i32>();
+    let text = |row: usize| {
+        let offsets = list.value_offsets();
+        let place = |offset: i32| usize::try_from(offset).unwrap_or(0);
+        let parts: Vec<&str> = (place(offsets[row])..place(offsets[row + 1])).map(|n| numbers.value(n)).collect();
+        list.is_valid(row).then(|| format!("{{{}}}", parts.join(",")))
+    };
+    Ok((0..list.len()).map(text).collect())
 }
 
 /// The n-th argument as a number.
