@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use crate::cancel::Cancellations;
+use crate::catalog::DeclaredTables;
 use crate::config::ServerConfig;
 use crate::error::{Result, WireError};
 use crate::metrics::Metrics;
@@ -29,6 +30,8 @@ pub(crate) struct ServerState {
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) cancellations: Arc<Cancellations>,
     pub(crate) metrics: Metrics,
+    /// What tables declare of their columns.
+    pub(crate) declared: DeclaredTables,
     pub(crate) started_ms: i64,
     open: Arc<AtomicUsize>,
     stop: watch::Sender<bool>,
@@ -115,6 +118,7 @@ impl Server {
             tls,
             cancellations: Arc::default(),
             metrics: Metrics::default(),
+            declared: DeclaredTables::default(),
             open: Arc::default(),
             stop: watch::Sender::new(false),
         });

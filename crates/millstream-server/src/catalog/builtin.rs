@@ -115,6 +115,8 @@ pub(super) struct TypeFact {
     pub(super) align: String,
     pub(super) storage: String,
     pub(super) element: u32,
+    /// What a domain is made of; 0: it is none.
+    pub(super) base: u32,
     pub(super) collation: u32,
 }
 
@@ -129,8 +131,8 @@ fn types() -> Option<HashMap<String, TypeFact>> {
     let batch = rows(shape("pg_catalog", "pg_type")?)?.ok()?;
     let oids = |name: &str| batch.column_by_name(name).map(|column| column.as_primitive::<UInt32Type>().clone());
     let texts = |name: &str| batch.column_by_name(name).map(|column| column.as_string::<i32>().clone());
-    let (oid, name, element, collation): (UInt32Array, StringArray, UInt32Array, UInt32Array) =
-        (oids("oid")?, texts("typname")?, oids("typelem")?, oids("typcollation")?);
+    let (oid, name): (UInt32Array, StringArray) = (oids("oid")?, texts("typname")?);
+    let (element, base, collation) = (oids("typelem")?, oids("typbasetype")?, oids("typcollation")?);
     let lengths = batch.column_by_name("typlen")?.as_primitive::<Int16Type>().clone();
     let by_value = batch.column_by_name("typbyval")?.as_boolean().clone();
     let (align, storage) = (texts("typalign")?, texts("typstorage")?);
@@ -142,6 +144,7 @@ fn types() -> Option<HashMap<String, TypeFact>> {
         align: align.value(row).to_owned(),
         storage: storage.value(row).to_owned(),
         element: element.value(row),
+        base: base.value(row),
         collation: collation.value(row),
     };
     Some((0..batch.num_rows()).map(fact).map(|fact| (fact.name.clone(), fact)).collect())

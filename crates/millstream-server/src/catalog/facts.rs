@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use datafusion::arrow::datatypes::{DataType, Field};
+use datafusion::sql::sqlparser::ast;
 use millstream::{Relation, RelationKind};
-use millstream_sql::parse::{Statement, identifier_text, parse};
+use millstream_sql::parse::{ColumnKind, Statement, identifier_text, parse};
 use parking_lot::Mutex;
 
 use super::builtin::TYPES;
@@ -13,7 +14,7 @@ use super::shape::SHAPES;
 use crate::connection::Identity;
 use crate::server::ServerState;
 use crate::settings::Variables;
-use crate::values::PgType;
+use crate::values::{Declared, PgType, modifier_of_sql, type_of_sql};
 
 /// The schema of everything that users make.
 pub(crate) const PUBLIC_OID: u32 = 2200;
@@ -54,6 +55,7 @@ pub(crate) struct RelationFact {
 #[derive(Clone, Debug)]
 pub(crate) struct ColumnFact {
     pub(crate) name: String,
+    pub(crate) pg_type: PgType,
     pub(crate) type_oid: u32,
     pub(crate) type_name: String,
     pub(crate) modifier: i32,
@@ -139,6 +141,61 @@ impl RelationFact {
     }
 }
 
+impl ColumnFact {
+    /// A column of the catalog itself.
+    pub(crate) fn of_system(name: &str, type_oid: u32, type_name: &str) -> Self {
+        let pg_type = PgType::from_name(type_name).unwrap_or(PgType::TEXT);
+        Self { name: name.to_owned(), pg_type, type_oid, type_name: type_name.to_owned(), modifier: -1, not_null: false, comment: None }
+    }
+
+    /// The type that the table's definition says, where the values alone do not tell it.
+    fn declare(&mut self, data_type: &ast::DataType) {
+        let Some(declared) = type_of_sql(data_type) else { return };
+        let known = TYPES.get(declared.name()).filter(|_| self.pg_type == PgType::TEXT || self.pg_type == declared);
+        let Some(known) = known else { return };
+        (self.type_oid, self.type_name) = (known.oid, known.name.clone());
+        if let Some(modifier) = modifier_of_sql(data_type, &declared) {
+            self.modifier = modifier;
+        }
+        self.pg_type = declared;
+    }
+}
+
+/// What a session knows of one table, and what came of reading its definition last time.
+#[derive(Debug, Default)]
+pub(crate) struct DeclaredTables(Mutex<HashMap<String, Arc<RelationFact>>>);
+
+impl DeclaredTables {
+    /// Tables remembered at most.
+    const TABLES_MAX: usize = 10_000;
+
+    /// A table or materialized view; `None`: there is none of that name.
+    pub(crate) fn get(&self, engine: &millstream::Engine, name: &str) -> Option<Arc<RelationFact>> {
+        let relation = engine.relation(name).filter(|relation| relation.kind != RelationKind::View)?;
+        let mut known = self.0.lock();
+        if let Some(fact) = known.get(name)
+            && Some(&fact.sql) == relation.sql.as_ref()
+        {
+            return Some(Arc::clone(fact));
+        }
+        if known.len() >= Self::TABLES_MAX {
+            known.clear();
+        }
+        let fact = Arc::new(fact(relation, &mut HashMap::new()));
+        known.insert(name.to_owned(), Arc::clone(&fact));
+        Some(fact)
+    }
+
+    /// A column of it, as results of queries describe it.
+    pub(crate) fn column(&self, engine: &millstream::Engine, table: &str, name: &str) -> Option<Declared> {
+        let fact = self.get(engine, table)?;
+        let n = fact.columns.iter().position(|column| column.name == name)?;
+        let column = &fact.columns[n];
+        let number = i16::try_from(n + 1).unwrap_or(0);
+        Some(Declared { pg_type: column.pg_type.clone(), modifier: column.modifier, table: fact.oid, number })
+    }
+}
+
 /// The name, in quotes if it would not be read back as it is.
 pub(crate) fn quoted(name: &str) -> String {
     let is_plain = name.chars().next().is_some_and(|c| c.is_ascii_lowercase() || c == '_')
@@ -185,6 +242,9 @@ fn fact(relation: Relation, oids: &mut HashMap<u32, String>) -> RelationFact {
             let name = identifier_text(&declared.name);
             if let Some(column) = columns.iter_mut().find(|column| column.name == name) {
                 column.comment.clone_from(&declared.comment);
+                if let ColumnKind::Physical { data_type } = &declared.kind {
+                    column.declare(data_type);
+                }
             }
         }
         for key in &create.primary_key {
@@ -210,6 +270,8 @@ fn oid_of(name: &str, taken: &mut HashMap<u32, String>) -> u32 {
 fn column(field: &Field) -> ColumnFact {
     let pg_type = PgType::from_field(field);
     let modifier = match field.data_type() {
+        // What NUMERIC without digits is kept as.
+        DataType::Decimal128(38, 10) => -1,
         DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => {
             (i32::from(*precision) << 16 | i32::from(*scale)) + 4
         }
@@ -225,6 +287,7 @@ fn column(field: &Field) -> ColumnFact {
         name: field.name().clone(),
         type_oid,
         type_name: pg_type.name().to_owned(),
+        pg_type,
         modifier,
         not_null: !field.is_nullable(),
         comment: None,

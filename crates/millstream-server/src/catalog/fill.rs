@@ -101,7 +101,7 @@ fn attributes(facts: &Facts) -> Vec<Row> {
     for shape in SHAPES.values() {
         for (n, (name, kind)) in shape.columns.iter().enumerate() {
             let type_oid = TYPES.get(kind).map_or(25, |fact| fact.oid);
-            let column = ColumnFact { name: name.clone(), type_oid, type_name: kind.clone(), modifier: -1, not_null: false, comment: None };
+            let column = ColumnFact::of_system(name, type_oid, kind);
             rows.push(attribute(shape.oid, n, &column));
         }
     }

@@ -82,7 +82,7 @@ fn columns(facts: &Facts) -> Vec<Row> {
     for shape in SHAPES.values() {
         for (n, (name, kind)) in (1_i64..).zip(&shape.columns) {
             let type_oid = super::builtin::TYPES.get(kind).map_or(25, |fact| fact.oid);
-            let column = ColumnFact { name: name.clone(), type_oid, type_name: kind.clone(), modifier: -1, not_null: false, comment: None };
+            let column = ColumnFact::of_system(name, type_oid, kind);
             rows.push(column_row(facts, &shape.schema_name, &shape.name, n, &column, false));
         }
     }

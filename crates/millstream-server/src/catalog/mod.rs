@@ -12,6 +12,7 @@ mod facts;
 mod fill;
 mod fill_information;
 mod functions;
+mod operators;
 mod provider;
 mod shape;
 
@@ -27,7 +28,7 @@ use crate::connection::Identity;
 use crate::rewrite;
 use crate::server::ServerState;
 use crate::settings::Variables;
-pub(crate) use facts::Facts;
+pub(crate) use facts::{DeclaredTables, Facts};
 
 /// What a session's queries know besides the engine's SQL.
 #[derive(Debug)]
@@ -49,9 +50,11 @@ impl SqlExtension for WireSql {
         let catalogs = provider::catalogs(Arc::clone(state.catalog_list()), state.config_options().catalog.default_catalog.clone(), &facts);
         state.register_catalog_list(catalogs);
         state.config_mut().options_mut().catalog.default_catalog.clone_from(&self.identity.database);
-        for function in functions::all(&facts) {
-            // Replacing a function of the same name cannot fail.
-            let _ = state.register_udf(Arc::new(function));
+        let functions: Vec<_> = functions::all(&facts).into_iter().map(Arc::new).collect();
+        // Neither can fail: a function of the same name is replaced.
+        let _ = state.register_expr_planner(Arc::new(operators::Operators::new(&functions)));
+        for function in functions {
+            let _ = state.register_udf(function);
         }
         for function in [create_array_upper_udf(), create_array_lower_udf()] {
             let _ = state.register_udf(Arc::new(function));

@@ -24,9 +24,9 @@ impl Connection {
         let columns = rows.columns.clone();
         let style = self.style();
         outgoing::copy_response(&mut self.wire.output, b'H', is_binary, columns.len());
-        if is_binary {
-            outgoing::message(&mut self.wire.output, b'd', |out| out.put_slice(BINARY_HEAD));
-        } else if options.header {
+        // Clients expect it in one message with what follows.
+        let mut head: &[u8] = if is_binary { BINARY_HEAD } else { b"" };
+        if options.header && !is_binary {
             outgoing::message(&mut self.wire.output, b'd', |out| header(out, &columns, options));
         }
         loop {
@@ -40,8 +40,12 @@ impl Connection {
             let Some(slice) = next else { break };
             let writer = RowWriter::new(&slice.batch, &columns, &formats, style)?;
             for row in slice.rows {
+                let head = std::mem::take(&mut head);
                 outgoing::message(&mut self.wire.output, b'd', |out| match options.format {
-                    CopyFormat::Binary => writer.fields(out, row),
+                    CopyFormat::Binary => {
+                        out.put_slice(head);
+                        writer.fields(out, row);
+                    }
                     CopyFormat::Text => text_line(out, &writer, row, options),
                     CopyFormat::Csv => csv_line(out, &writer, row, options),
                 });
@@ -51,7 +55,10 @@ impl Connection {
             }
         }
         if is_binary {
-            outgoing::message(&mut self.wire.output, b'd', |out| out.put_i16(-1));
+            outgoing::message(&mut self.wire.output, b'd', |out| {
+                out.put_slice(head);
+                out.put_i16(-1);
+            });
         }
         outgoing::bare(&mut self.wire.output, outgoing::COPY_DONE);
         Ok(Answer::Done(format!("COPY {}", rows.taken)))

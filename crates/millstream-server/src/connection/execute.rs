@@ -95,7 +95,7 @@ impl Connection {
         let outcome = self.guarded(async { session.run(whole).await.map_err(placed) }).await?;
         match outcome {
             Outcome::Rows(query) => {
-                let columns = columns_of(&query.schema());
+                let columns = columns_of_engine(&query.schema(), parsed);
                 Ok(Answer::Rows(ResultRows::of_query(query, columns)))
             }
             Outcome::Done { message } => Ok(Answer::Done(message)),
@@ -111,7 +111,7 @@ impl Connection {
     async fn run_query(&mut self, session: &Session, select: &SelectQuery, text: &str) -> Result<ResultRows> {
         let placed = |error: millstream::Error| WireError::of_engine(&error, text, 0);
         let prepared = session.prepare(select, text).map_err(placed)?;
-        let columns = columns_of_plan(prepared.plan(), &|table, column| declared_type(session.engine(), table, column));
+        let columns = columns_of_plan(prepared.plan(), &|table, column| self.server.declared.column(&self.server.engine, table, column));
         let query = self.guarded(async { session.run_prepared(&prepared).await.map_err(placed) }).await?;
         Ok(ResultRows::of_query(query, columns))
     }
@@ -128,7 +128,7 @@ impl Connection {
                     let session = self.session.clone();
                     match self.guarded(async { session.run(parsed).await.map_err(WireError::from) }).await? {
                         Outcome::Rows(query) => {
-                            let columns = columns_of(&query.schema());
+                            let columns = columns_of_engine(&query.schema(), &parsed.statement);
                             Ok(ResultRows::of_query(query, columns))
                         }
                         _ => Err(WireError::syntax("a query is expected here")),
@@ -169,12 +169,14 @@ impl Connection {
                 Statement::Query(select) => {
                     let placed = |error: millstream::Error| WireError::of_engine(&error, &statement.text, statement.offset);
                     let prepared = self.session.prepare(select, &statement.text).map_err(placed)?;
-                    Ok(Some(columns_of_plan(prepared.plan(), &|table, column| declared_type(self.session.engine(), table, column))))
+                    Ok(Some(columns_of_plan(prepared.plan(), &|table, column| {
+                        self.server.declared.column(&self.server.engine, table, column)
+                    })))
                 }
                 other if crate::statement::gives_rows(other) => {
                     let outcome = self.session.run(parsed).await?;
                     match outcome {
-                        Outcome::Rows(query) => Ok(Some(columns_of(&query.schema()))),
+                        Outcome::Rows(query) => Ok(Some(columns_of_engine(&query.schema(), other))),
                         _ => Ok(None),
                     }
                 }
@@ -278,15 +280,13 @@ impl Connection {
     }
 }
 
-/// What a table declares for a column whose values are kept as text.
-fn declared_type(engine: &millstream::Engine, table: &str, column: &str) -> Option<PgType> {
-    let sql = engine.relations().into_iter().find(|relation| relation.name == table)?.sql?;
-    let Statement::CreateTable(create) = millstream_sql::parse::parse(&sql).ok()?.into_iter().next()?.statement else { return None };
-    let declared = create.columns.iter().find(|declared| crate::statement::name_text(&declared.name) == column)?;
-    match &declared.kind {
-        millstream_sql::parse::ColumnKind::Physical { data_type } => crate::values::type_of_sql(data_type),
-        _ => None,
+/// Columns of SHOW, DESCRIBE and EXPLAIN; clients know a plan by its column's name.
+fn columns_of_engine(schema: &Schema, statement: &Statement) -> Vec<Column> {
+    let mut columns = columns_of(schema);
+    if let (Statement::Explain(_), [plan]) = (statement, columns.as_mut_slice()) {
+        plan.name = "QUERY PLAN".to_owned();
     }
+    columns
 }
 
 /// An error of a statement that begins later in what the client sent.

@@ -16,13 +16,14 @@ use millstream_sql::parse::{Insert, Statement, identifier_text, parse_expression
 
 use crate::error::{Result, WireError};
 use crate::statement::{Command, Rows, WireStatement};
-use crate::values::{Format, PgType, parameter_literal, type_of_sql};
+use crate::server::ServerState;
+use crate::values::{Format, Lookup, PgType, parameter_literal, type_beside, type_of_sql};
 
 /// Most parameters of a statement, as in PostgreSQL.
 const PARAMETERS_MAX: usize = 65_535;
 
 /// The types of all parameters.
-pub(super) fn types_of(session: &Session, statement: &WireStatement, given: &[Option<PgType>]) -> Result<Vec<PgType>> {
+pub(super) fn types_of(server: &ServerState, session: &Session, statement: &WireStatement, given: &[Option<PgType>]) -> Result<Vec<PgType>> {
     let mut statement = statement.clone();
     let mut finder = Finder::default();
     visit(&mut statement, &mut finder);
@@ -47,9 +48,9 @@ pub(super) fn types_of(session: &Session, statement: &WireStatement, given: &[Op
     }
     if let Command::Engine(parsed) = &statement.command {
         match &parsed.statement {
-            Statement::Insert(insert) => fill(&mut types, of_insert(session, insert)),
+            Statement::Insert(insert) => fill(&mut types, of_insert(server, insert)),
             Statement::Query(_) => {
-                let found = of_query(session, &statement, &types)?;
+                let found = of_query(server, session, &statement, &types)?;
                 fill(&mut types, found);
             }
             _ => {}
@@ -199,18 +200,18 @@ impl VisitorMut for Binder<'_> {
 }
 
 /// Types of the columns that bare parameters in VALUES go into.
-fn of_insert(session: &Session, insert: &Insert) -> HashMap<usize, PgType> {
+fn of_insert(server: &ServerState, insert: &Insert) -> HashMap<usize, PgType> {
     let mut found = HashMap::new();
     let name = insert.table.0.last().and_then(|part| part.as_ident()).map(identifier_text).unwrap_or_default();
-    let Some(relation) = session.engine().relations().into_iter().find(|relation| relation.name == name) else { return found };
+    let Some(table) = server.declared.get(&server.engine, &name) else { return found };
     let columns: Vec<String> = match insert.columns.is_empty() {
-        true => relation.schema.fields().iter().map(|field| field.name().clone()).collect(),
+        true => table.columns.iter().map(|column| column.name.clone()).collect(),
         false => insert.columns.iter().map(identifier_text).collect(),
     };
     let mut note = |n: usize, expr: &Expr| {
-        let field = columns.get(n).and_then(|name| relation.schema.field_with_name(name).ok());
-        if let (Some(Ok(place)), Some(field)) = (place_of(expr), field) {
-            found.entry(place).or_insert_with(|| PgType::from_field(field));
+        let column = columns.get(n).and_then(|name| table.columns.iter().find(|column| column.name == *name));
+        if let (Some(Ok(place)), Some(column)) = (place_of(expr), column) {
+            found.entry(place).or_insert_with(|| column.pg_type.clone());
         }
     };
     match insert.query.query.body.as_ref() {
@@ -232,7 +233,7 @@ fn of_insert(session: &Session, insert: &Insert) -> HashMap<usize, PgType> {
 }
 
 /// What the planner finds out.
-fn of_query(session: &Session, statement: &WireStatement, types: &[Option<PgType>]) -> Result<HashMap<usize, PgType>> {
+fn of_query(server: &ServerState, session: &Session, statement: &WireStatement, types: &[Option<PgType>]) -> Result<HashMap<usize, PgType>> {
     let literals = types.iter().map(|pg_type| match pg_type {
         Some(pg_type) => parameter_literal(None, Format::Text, pg_type),
         None => Ok(Expr::Value(Value::Null.into())),
@@ -243,7 +244,7 @@ fn of_query(session: &Session, statement: &WireStatement, types: &[Option<PgType
     let Command::Engine(parsed) = &known.command else { return Ok(HashMap::new()) };
     let Statement::Query(select) = &parsed.statement else { return Ok(HashMap::new()) };
     match session.prepare(select, &known.text) {
-        Ok(prepared) => Ok(of_plan(prepared.plan())),
+        Ok(prepared) => Ok(of_plan(prepared.plan(), &|table, column| server.declared.column(&server.engine, table, column))),
         // A function whose result depends on what is not known: PostgreSQL prefers text then, and so do clients.
         Err(_) => {
             let unknown = types.iter().enumerate().filter(|(_, pg_type)| pg_type.is_none());
@@ -259,7 +260,7 @@ fn of_query(session: &Session, statement: &WireStatement, types: &[Option<PgType
     }
 }
 
-fn of_plan(plan: &LogicalPlan) -> HashMap<usize, PgType> {
+fn of_plan(plan: &LogicalPlan, declared: Lookup<'_>) -> HashMap<usize, PgType> {
     let mut found = HashMap::new();
     let number = |id: &str| id.strip_prefix('$').and_then(|digits| digits.parse::<usize>().ok()).and_then(|n| n.checked_sub(1));
     // Walking a plan fails only if the visitor does.
@@ -278,6 +279,16 @@ fn of_plan(plan: &LogicalPlan) -> HashMap<usize, PgType> {
                 found.entry(n).or_insert(PgType::TEXT);
             }
             expr.apply(|expr| {
+                if let PlanExpr::BinaryExpr(binary) = expr {
+                    for (side, other) in [(&binary.left, &binary.right), (&binary.right, &binary.left)] {
+                        if let PlanExpr::Placeholder(placeholder) = side.as_ref()
+                            && let (Some(n), Some(input)) = (number(&placeholder.id), node.inputs().first())
+                            && let Some(pg_type) = type_beside(other, input, declared)
+                        {
+                            found.insert(n, pg_type);
+                        }
+                    }
+                }
                 if let PlanExpr::ScalarFunction(function) = expr {
                     for (n, argument) in function.args.iter().enumerate() {
                         if let PlanExpr::Placeholder(placeholder) = argument
@@ -290,8 +301,8 @@ fn of_plan(plan: &LogicalPlan) -> HashMap<usize, PgType> {
                 if let PlanExpr::Placeholder(placeholder) = expr
                     && let (Some(n), Some(field)) = (number(&placeholder.id), &placeholder.field)
                 {
-                    let plain = PgType::from_field(field);
-                    found.insert(n, plain);
+                    // What is compared with it may have said more.
+                    found.entry(n).or_insert_with(|| PgType::from_field(field));
                 }
                 Ok(TreeNodeRecursion::Continue)
             })

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, CastKind, DataType, Expr, Query, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, CastKind, DataType, ExactNumberInfo, Expr, Query, Value, VisitMut, VisitorMut};
 
 use super::call;
 
@@ -32,6 +32,17 @@ impl VisitorMut for Casts {
             *expr = call(&format!("{name}_in"), vec![inner.as_ref().clone()]);
             return ControlFlow::Continue(());
         }
+        if is_reg_array(data_type) {
+            // Their names, as `text[]`.
+            *expr = call("regtype_array", vec![inner.as_ref().clone()]);
+            return ControlFlow::Continue(());
+        }
+        if let (DataType::Bytea, Some(bytes)) = (&*data_type, hex_of(inner)) {
+            **inner = Expr::Value(Value::HexStringLiteral(bytes).into());
+        }
+        if let Some(scale) = scale_of(data_type, inner) {
+            *data_type = DataType::Numeric(ExactNumberInfo::PrecisionAndScale(37, scale));
+        }
         if let Some(plain) = plain_type(data_type) {
             // The name of what the number stands for.
             if is_text(&plain)
@@ -51,6 +62,32 @@ impl VisitorMut for Casts {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// `regtype[]`
+fn is_reg_array(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Array(ArrayElemTypeDef::SquareBracket(element, _)) if reg_type(element).as_deref() == Some("regtype"))
+}
+
+/// The digits of bytes written as `'\\x00ff'`.
+fn hex_of(expr: &Expr) -> Option<String> {
+    let Expr::Value(value) = expr else { return None };
+    let Value::SingleQuotedString(text) = &value.value else { return None };
+    let digits = text.strip_prefix("\\x")?;
+    (digits.len() % 2 == 0 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())).then(|| digits.to_owned())
+}
+
+/// Digits behind the point of a literal that becomes a NUMERIC without digits: those stay.
+fn scale_of(data_type: &DataType, expr: &Expr) -> Option<i64> {
+    if !matches!(data_type, DataType::Numeric(ExactNumberInfo::None) | DataType::Decimal(ExactNumberInfo::None)) {
+        return None;
+    }
+    let Expr::Value(value) = expr else { return None };
+    let (Value::Number(text, _) | Value::SingleQuotedString(text)) = &value.value else { return None };
+    let text = text.trim().trim_start_matches(['-', '+']);
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && text.len() <= 30;
+    let scale = text.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    (is_plain && !text.is_empty()).then_some(i64::try_from(scale).ok()?)
 }
 
 fn cast(expr: Expr, data_type: DataType) -> Expr {

@@ -34,6 +34,17 @@ impl VisitorMut for FromFunctions {
                 let alias = alias.or_else(|| Some(plain_alias("generate_series")));
                 *table = TableFactor::Derived { lateral: false, subquery, alias, sample: None };
             }
+        } else if name.to_string().eq_ignore_ascii_case("generate_series")
+            && args.args.iter().all(|argument| argument.to_string().parse::<i32>().is_ok())
+        {
+            // Of integers, where the planner's gives bigints.
+            let column = column_name(name, alias.as_ref());
+            let arguments: Vec<String> = args.args.iter().map(ToString::to_string).collect();
+            let sql = format!("SELECT CAST(value AS INTEGER) AS {column} FROM generate_series({})", arguments.join(", "));
+            let alias = alias.clone().or_else(|| Some(plain_alias("generate_series")));
+            if let Ok((subquery, _)) = millstream_sql::parse::parse_query(&sql) {
+                *table = TableFactor::Derived { lateral: false, subquery, alias, sample: None };
+            }
         }
         ControlFlow::Continue(())
     }
@@ -43,14 +54,18 @@ fn plain_alias(name: &str) -> TableAlias {
     TableAlias { explicit: true, name: Ident::new(name), columns: vec![], at: None }
 }
 
+/// Its column is called as the alias says, or else as the function.
+fn column_name(name: &ObjectName, alias: Option<&TableAlias>) -> String {
+    match alias {
+        Some(alias) => alias.columns.first().map_or(&alias.name, |column| &column.name).to_string(),
+        None => name.to_string(),
+    }
+}
+
 /// `SELECT unnest(generate_series(…)) AS name`
 fn series(args: &[FunctionArg], name: &ObjectName, alias: Option<&TableAlias>) -> Option<Box<Query>> {
     let bounds: Vec<String> = args.iter().map(|argument| format!("CAST({argument} AS BIGINT)")).collect();
-    // Its column is called as the alias says, or else as the function.
-    let column = match alias {
-        Some(alias) => alias.columns.first().map_or(&alias.name, |column| &column.name).to_string(),
-        None => name.to_string(),
-    };
+    let column = column_name(name, alias);
     let sql = format!("SELECT unnest(generate_series({})) AS {column}", bounds.join(", "));
     millstream_sql::parse::parse_query(&sql).ok().map(|(query, _)| query)
 }

@@ -3,11 +3,14 @@
 //! The rules see nothing but the query; they change what PostgreSQL's clients write and DataFusion does not plan, and leave the rest.
 
 mod any_array;
+mod base_types;
 mod casts;
 mod from_functions;
 mod qualifiers;
 mod result_names;
+mod set_functions;
 mod subqueries;
+mod system_columns;
 
 use datafusion::sql::sqlparser::ast::{self, Expr, Ident, ObjectName, Query};
 
@@ -17,8 +20,17 @@ pub(crate) use result_names::shown_name;
 type Rule = fn(&mut Query) -> millstream::Result<()>;
 
 /// In the order in which they run.
-const RULES: &[Rule] =
-    &[result_names::rewrite, qualifiers::rewrite, from_functions::rewrite, any_array::rewrite, casts::rewrite, subqueries::rewrite];
+const RULES: &[Rule] = &[
+    result_names::rewrite,
+    system_columns::rewrite,
+    qualifiers::rewrite,
+    from_functions::rewrite,
+    set_functions::rewrite,
+    base_types::rewrite,
+    any_array::rewrite,
+    casts::rewrite,
+    subqueries::rewrite,
+];
 
 /// Applies all rules.
 pub(crate) fn rewrite(query: &mut Query) -> millstream::Result<()> {

@@ -7,7 +7,7 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    ArrayElemTypeDef, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments,
+    ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments,
     GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, LambdaFunction, LambdaFunctionParameter, LambdaSyntax, OneOrManyWithParens,
     OrderByKind, Query, Select, SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, Value, VisitMut,
     VisitorMut,
@@ -63,6 +63,7 @@ fn each_select(body: &mut SetExpr) {
                 let _ = VisitMut::visit(&mut select.projection, &mut Nothing { always: true });
             }
             let _ = VisitMut::visit(&mut select.projection, &mut Nothing { always: false });
+            let _ = VisitMut::visit(&mut select.projection, &mut Counted);
             join_laterally(select);
         }
         SetExpr::SetOperation { left, right, .. } => {
@@ -73,8 +74,53 @@ fn each_select(body: &mut SetExpr) {
     }
 }
 
+/// `EXISTS (SELECT …)` in a select list as the number of rows, which the planner joins.
+struct Counted;
+
+impl VisitorMut for Counted {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let Expr::Exists { subquery, negated } = expr else { return ControlFlow::Continue(()) };
+        let mut query = subquery.clone();
+        let SetExpr::Select(select) = query.body.as_mut() else { return ControlFlow::Continue(()) };
+        if !is_plain(select) || query.with.is_some() || query.limit_clause.is_some() || select.projection.iter().any(item_has_aggregate) {
+            return ControlFlow::Continue(());
+        }
+        query.order_by = None;
+        let zero = Expr::Value(Value::Number("0".to_owned(), false).into());
+        let op = if *negated { BinaryOperator::Eq } else { BinaryOperator::Gt };
+        select.projection = vec![SelectItem::UnnamedExpr(call("count", vec![Expr::Value(Value::Number("1".to_owned(), false).into())]))];
+        *expr = Expr::Nested(Box::new(Expr::BinaryOp { left: Box::new(Expr::Subquery(query)), op, right: Box::new(zero) }));
+        ControlFlow::Continue(())
+    }
+}
+
+/// Whether the query asks for foreign keys, which do not exist.
+fn asks_for_foreign_keys(selection: &Expr) -> bool {
+    match selection {
+        Expr::BinaryOp { left, op: BinaryOperator::And, right } => asks_for_foreign_keys(left) || asks_for_foreign_keys(right),
+        Expr::BinaryOp { left, op: BinaryOperator::Eq, right } => {
+            let column = match left.as_ref() {
+                Expr::Identifier(ident) => ident,
+                Expr::CompoundIdentifier(parts) => match parts.last() {
+                    Some(ident) => ident,
+                    None => return false,
+                },
+                _ => return false,
+            };
+            column.value.eq_ignore_ascii_case("contype") && super::literal_text(right) == Some("f")
+        }
+        Expr::Nested(inner) => asks_for_foreign_keys(inner),
+        _ => false,
+    }
+}
+
 /// Whether a relation that every row must come from never has any.
 fn reads_nothing(select: &Select) -> bool {
+    if select.selection.as_ref().is_some_and(asks_for_foreign_keys) {
+        return true;
+    }
     select.from.iter().any(|from| {
         let name = match &from.relation {
             TableFactor::Table { name, args: None, .. } => name.0.last().and_then(|part| part.as_ident()),
@@ -118,12 +164,36 @@ impl VisitorMut for Nothing {
         if !self.always && !matches!(expr, Expr::Subquery(query) if is_void(query)) {
             return ControlFlow::Continue(());
         }
-        if is_array {
+        let gives_array = |query: &Query| match query.body.as_ref() {
+            SetExpr::Select(inner) => {
+                let item = inner.projection.first().map(ToString::to_string).unwrap_or_default();
+                item.to_lowercase().starts_with("array_agg(")
+            }
+            _ => false,
+        };
+        if is_array || matches!(expr, Expr::Subquery(query) if gives_array(query)) {
             *expr = null(DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(DataType::Text), None)));
-        } else if matches!(expr, Expr::Subquery(_)) {
-            *expr = null(DataType::Text);
+        } else if let Expr::Subquery(query) = expr {
+            *expr = match shown_type(query) {
+                Some(name) => call(&format!("{name}_show"), vec![null(DataType::Text)]),
+                None => null(DataType::Text),
+            };
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// The type of what a subquery would give, if it is not text.
+fn shown_type(query: &Query) -> Option<&'static str> {
+    let SetExpr::Select(select) = query.body.as_ref() else { return None };
+    let [SelectItem::UnnamedExpr(value) | SelectItem::ExprWithAlias { expr: value, .. }] = select.projection.as_slice() else {
+        return None;
+    };
+    let Expr::Function(function) = value else { return None };
+    match function.name.to_string().to_lowercase().as_str() {
+        "json_build_object" => Some("json"),
+        "regclass_show" | "regclass_in" => Some("regclass"),
+        _ => None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Arrays, and rows and maps as JSON.
+//! Arrays, rows, and structs and maps as JSON.
 
 use bytes::{BufMut, BytesMut};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch};
@@ -91,7 +91,60 @@ fn quote_if_needed(out: &mut BytesMut, start: usize) {
     out.put_u8(b'"');
 }
 
-/// A ROW or MAP as JSON.
+/// Writes what `ROW(…)` makes.
+pub(super) struct RowValueWriter {
+    fields: Vec<(u32, ValueWriter)>,
+}
+
+impl RowValueWriter {
+    pub(super) fn new(array: &ArrayRef, format: Format, style: Style) -> Result<Self> {
+        let row = array.as_struct();
+        let fields = row.fields().iter().zip(row.columns()).map(|(field, column)| {
+            let pg_type = PgType::from_field(field);
+            Ok((pg_type.oid(), ValueWriter::new(column, &pg_type, format, style)?))
+        });
+        Ok(Self { fields: fields.collect::<Result<_>>()? })
+    }
+
+    pub(super) fn text(&self, out: &mut BytesMut, row: usize) {
+        for (n, (_, field)) in self.fields.iter().enumerate() {
+            out.put_u8(if n == 0 { b'(' } else { b',' });
+            let start = out.len();
+            if field.value(out, row) {
+                quote_in_row(out, start);
+            }
+        }
+        out.put_u8(b')');
+    }
+
+    pub(super) fn binary(&self, out: &mut BytesMut, row: usize) {
+        out.put_i32(i32::try_from(self.fields.len()).unwrap_or(i32::MAX));
+        for (oid, field) in &self.fields {
+            out.put_u32(*oid);
+            field.with_length(out, row);
+        }
+    }
+}
+
+/// Puts quotes around what was written from `start` on, if it would not read back otherwise. Quotes within are doubled.
+fn quote_in_row(out: &mut BytesMut, start: usize) {
+    let value = &out[start..];
+    let special = |byte: &u8| matches!(byte, b'(' | b')' | b',' | b'"' | b'\\') || byte.is_ascii_whitespace();
+    if !value.is_empty() && !value.iter().any(special) {
+        return;
+    }
+    let value = out.split_off(start);
+    out.put_u8(b'"');
+    for byte in value {
+        if matches!(byte, b'"' | b'\\') {
+            out.put_u8(byte);
+        }
+        out.put_u8(byte);
+    }
+    out.put_u8(b'"');
+}
+
+/// A struct or MAP as JSON.
 pub(super) fn json(out: &mut BytesMut, array: &ArrayRef, row: usize) {
     let schema = Schema::new(vec![Field::new("v", array.data_type().clone(), true)]);
     let mut text = Vec::new();

@@ -25,6 +25,15 @@ pub(super) fn text(out: &mut BytesMut, unscaled: &str, scale: i8) {
     out.put_slice(fraction.as_bytes());
 }
 
+/// Without zeros at the end of what is behind the point.
+pub(super) fn trimmed(mut unscaled: i128, mut scale: i8) -> (i128, i8) {
+    while scale > 0 && unscaled % 10 == 0 {
+        unscaled /= 10;
+        scale -= 1;
+    }
+    (unscaled, scale)
+}
+
 /// PostgreSQL's own form: digits to base 10,000, the weight of the first, the sign, the digits shown behind the point.
 pub(super) fn binary(out: &mut BytesMut, unscaled: &str, scale: i8) {
     let mut plain = BytesMut::new();

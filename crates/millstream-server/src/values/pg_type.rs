@@ -1,7 +1,6 @@
 //! Which PostgreSQL type a column has.
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
-use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::sql::sqlparser::ast;
 use pgwire::api::Type;
 
@@ -140,6 +139,21 @@ impl PgType {
             Type::FLOAT4_ARRAY,
             Type::TIMESTAMPTZ_ARRAY,
             Type::INET,
+            Type::ACLITEM,
+            Type::RECORD,
+            Type::VARCHAR_ARRAY,
+            Type::INT8_ARRAY,
+            Type::FLOAT8_ARRAY,
+            Type::BOOL_ARRAY,
+            Type::NUMERIC_ARRAY,
+            Type::BYTEA_ARRAY,
+            Type::DATE_ARRAY,
+            Type::TIME_ARRAY,
+            Type::TIMESTAMP_ARRAY,
+            Type::INTERVAL_ARRAY,
+            Type::UUID_ARRAY,
+            Type::JSON_ARRAY,
+            Type::JSONB_ARRAY,
             Type::UNKNOWN,
             Type::VOID,
         ];
@@ -173,6 +187,7 @@ impl PgType {
                 }
             }
             DataType::Dictionary(_, value) => Self::from_arrow(value),
+            DataType::Struct(fields) if is_row(fields) => Self(Type::RECORD),
             DataType::Struct(_) | DataType::Map(..) => Self::JSON,
             _ => Self::TEXT,
         }
@@ -191,6 +206,11 @@ impl PgType {
         };
         if fits { named } else { arrow }
     }
+}
+
+/// Whether a struct was made by `ROW(…)`, which names its fields by their places.
+pub(super) fn is_row(fields: &datafusion::arrow::datatypes::Fields) -> bool {
+    !fields.is_empty() && fields.iter().enumerate().all(|(n, field)| *field.name() == format!("c{n}"))
 }
 
 /// A column of a result.
@@ -221,56 +241,6 @@ pub(crate) fn columns_of(schema: &Schema) -> Vec<Column> {
     schema.fields().iter().map(|field| Column::of_field(field)).collect()
 }
 
-/// Columns of a planned query. A cast says what its result is, where the field would still tell the type of what was cast; a column of
-/// a table has the type that the table declares, which `declared` knows by table and column.
-pub(crate) fn columns_of_plan(plan: &LogicalPlan, declared: &dyn Fn(&str, &str) -> Option<PgType>) -> Vec<Column> {
-    let mut columns = columns_of(plan.schema().as_arrow());
-    if let LogicalPlan::Projection(projection) = below_ordering(plan) {
-        for (column, expr) in columns.iter_mut().zip(&projection.expr) {
-            match unaliased(expr) {
-                Expr::Cast(cast) => column.pg_type = PgType::from_field(&cast.field),
-                Expr::Column(source) if column.pg_type == PgType::TEXT => {
-                    let table = source.relation.as_ref().and_then(|relation| table_of(&projection.input, relation.table()));
-                    if let Some(declared) = table.and_then(|table| declared(&table, &source.name)) {
-                        column.pg_type = declared;
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-    columns
-}
-
-/// The table that a name or alias stands for below a node.
-fn table_of(plan: &LogicalPlan, name: &str) -> Option<String> {
-    match plan {
-        LogicalPlan::TableScan(scan) if scan.table_name.table() == name => Some(name.to_owned()),
-        LogicalPlan::SubqueryAlias(alias) if alias.alias.table() == name => match alias.input.as_ref() {
-            LogicalPlan::TableScan(scan) => Some(scan.table_name.table().to_owned()),
-            _ => None,
-        },
-        // Another name: what is below it cannot be seen from here.
-        LogicalPlan::SubqueryAlias(_) => None,
-        plan => plan.inputs().into_iter().find_map(|input| table_of(input, name)),
-    }
-}
-
-fn below_ordering(plan: &LogicalPlan) -> &LogicalPlan {
-    match plan {
-        LogicalPlan::Sort(sort) => below_ordering(&sort.input),
-        LogicalPlan::Limit(limit) => below_ordering(&limit.input),
-        plan => plan,
-    }
-}
-
-fn unaliased(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Alias(alias) => unaliased(&alias.expr),
-        expr => expr,
-    }
-}
-
 /// The PostgreSQL type that a type in SQL names.
 pub(crate) fn type_of_sql(data_type: &ast::DataType) -> Option<PgType> {
     let text = data_type.to_string().to_lowercase();
@@ -279,6 +249,20 @@ pub(crate) fn type_of_sql(data_type: &ast::DataType) -> Option<PgType> {
         return plain_type(element).map(|element| element.array());
     }
     plain_type(&text)
+}
+
+/// Digits or length that a type in SQL says: `numeric(18,4)`, `varchar(255)`; `None`: it says none.
+pub(crate) fn modifier_of_sql(data_type: &ast::DataType, pg_type: &PgType) -> Option<i32> {
+    let text = data_type.to_string();
+    let (_, arguments) = text.split_once('(')?;
+    let mut numbers = arguments.split(')').next()?.split(',').map(|number| number.trim().parse::<i32>().ok());
+    let first = numbers.next()??;
+    match pg_type.name() {
+        "varchar" | "bpchar" => first.checked_add(4),
+        "numeric" => Some((first << 16 | numbers.next().flatten().unwrap_or(0)) + 4),
+        "timestamp" | "timestamptz" | "time" => Some(first),
+        _ => None,
+    }
 }
 
 fn plain_type(text: &str) -> Option<PgType> {

@@ -4,10 +4,10 @@ use bytes::{BufMut, BytesMut};
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, GenericByteArray, GenericByteViewArray, PrimitiveArray, RecordBatch, types as arrow_types,
 };
-use datafusion::arrow::compute::cast;
+use datafusion::arrow::compute::{CastOptions, cast, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 
-use super::nested::{self, ListWriter};
+use super::nested::{self, ListWriter, RowValueWriter};
 use super::{Column, Format, PgType, Zone, numeric, text};
 use crate::error::{Result, WireError};
 
@@ -80,6 +80,8 @@ enum Kind {
     Float32(PrimitiveArray<arrow_types::Float32Type>),
     Float64(PrimitiveArray<arrow_types::Float64Type>),
     Decimal(PrimitiveArray<arrow_types::Decimal128Type>, i8),
+    /// NUMERIC without digits: as many behind the point as there are.
+    PlainDecimal(PrimitiveArray<arrow_types::Decimal128Type>, i8),
     WideDecimal(PrimitiveArray<arrow_types::Decimal256Type>, i8),
     Text(GenericByteArray<arrow_types::Utf8Type>),
     TextView(GenericByteViewArray<arrow_types::StringViewType>),
@@ -92,7 +94,9 @@ enum Kind {
     Timestamp(PrimitiveArray<arrow_types::TimestampMicrosecondType>, Option<Zone>),
     Interval(PrimitiveArray<arrow_types::IntervalMonthDayNanoType>),
     List(Box<ListWriter>),
-    /// ROW and MAP: JSON.
+    /// What `ROW(…)` makes.
+    Row(Box<RowValueWriter>),
+    /// Other structs and MAP: JSON.
     Json(ArrayRef),
 }
 
@@ -132,6 +136,10 @@ impl ValueWriter {
             Kind::Oid(values) => put_integer(out, i64::from(values.value(row))),
             Kind::Float32(values) => text::float32(out, values.value(row)),
             Kind::Float64(values) => text::float64(out, values.value(row)),
+            Kind::PlainDecimal(values, scale) => {
+                let (value, scale) = numeric::trimmed(values.value(row), *scale);
+                numeric::text(out, &value.to_string(), scale);
+            }
             Kind::Decimal(values, scale) => numeric::text(out, &values.value(row).to_string(), *scale),
             Kind::WideDecimal(values, scale) => numeric::text(out, &numeric::digits_256(values.value(row)), *scale),
             Kind::Text(values) | Kind::Jsonb(values) | Kind::Uuid(values) => out.put_slice(values.value(row).as_bytes()),
@@ -145,6 +153,7 @@ impl ValueWriter {
                 text::interval(out, value.months, value.days, value.nanoseconds / 1000);
             }
             Kind::List(list) => list.text(out, row),
+            Kind::Row(fields) => fields.text(out, row),
             Kind::Json(array) => nested::json(out, array, row),
         }
     }
@@ -159,6 +168,10 @@ impl ValueWriter {
             Kind::Oid(values) => out.put_u32(values.value(row)),
             Kind::Float32(values) => out.put_f32(values.value(row)),
             Kind::Float64(values) => out.put_f64(values.value(row)),
+            Kind::PlainDecimal(values, scale) => {
+                let (value, scale) = numeric::trimmed(values.value(row), *scale);
+                numeric::binary(out, &value.to_string(), scale);
+            }
             Kind::Decimal(values, scale) => numeric::binary(out, &values.value(row).to_string(), *scale),
             Kind::WideDecimal(values, scale) => numeric::binary(out, &numeric::digits_256(values.value(row)), *scale),
             Kind::Text(values) => out.put_slice(values.value(row).as_bytes()),
@@ -182,6 +195,7 @@ impl ValueWriter {
                 out.put_i32(value.months);
             }
             Kind::List(list) => list.binary(out, row),
+            Kind::Row(fields) => fields.binary(out, row),
             Kind::Json(array) => nested::json(out, array, row),
         }
     }
@@ -189,7 +203,7 @@ impl ValueWriter {
 
 impl Kind {
     fn of(array: &ArrayRef, pg_type: &PgType, format: Format, style: Style) -> Result<Self> {
-        let array = &plainest(array)?;
+        let array = &fitted(&plainest(array)?, pg_type)?;
         Ok(match array.data_type() {
             DataType::Null => Self::Null,
             DataType::Boolean => Self::Bool(array.as_boolean().clone()),
@@ -199,6 +213,7 @@ impl Kind {
             DataType::UInt32 => Self::Oid(array.as_primitive().clone()),
             DataType::Float32 => Self::Float32(array.as_primitive().clone()),
             DataType::Float64 => Self::Float64(array.as_primitive().clone()),
+            DataType::Decimal128(38, scale @ 10) => Self::PlainDecimal(array.as_primitive().clone(), *scale),
             DataType::Decimal128(_, scale) => Self::Decimal(array.as_primitive().clone(), *scale),
             DataType::Decimal256(_, scale) => Self::WideDecimal(array.as_primitive().clone(), *scale),
             DataType::Utf8 if *pg_type == PgType::JSONB => Self::Jsonb(array.as_string().clone()),
@@ -214,10 +229,33 @@ impl Kind {
             DataType::Timestamp(_, zone) => Self::Timestamp(array.as_primitive().clone(), zone.is_some().then_some(style.zone)),
             DataType::Interval(_) => Self::Interval(array.as_primitive().clone()),
             DataType::List(_) => Self::List(Box::new(ListWriter::new(array, pg_type, format, style)?)),
+            DataType::Struct(_) if pg_type.name() == "record" => Self::Row(Box::new(RowValueWriter::new(array, format, style)?)),
             DataType::Struct(_) | DataType::Map(..) => Self::Json(ArrayRef::clone(array)),
             other => return Err(WireError::unsupported(format!("values of type {other} cannot be sent"))),
         })
     }
+}
+
+/// A whole number as wide as its column: the planner computes in bigint what is an integer for clients.
+fn fitted(array: &ArrayRef, pg_type: &PgType) -> Result<ArrayRef> {
+    let target = match pg_type {
+        pg_type if *pg_type == PgType::INT2 => DataType::Int16,
+        pg_type if *pg_type == PgType::INT4 => DataType::Int32,
+        pg_type if *pg_type == PgType::INT8 => DataType::Int64,
+        _ => return Ok(ArrayRef::clone(array)),
+    };
+    if *array.data_type() == target || array.data_type().is_null() {
+        return Ok(ArrayRef::clone(array));
+    }
+    let strict = CastOptions { safe: false, ..CastOptions::default() };
+    let name = if *pg_type == PgType::INT2 {
+        "smallint"
+    } else if *pg_type == PgType::INT4 {
+        "integer"
+    } else {
+        "bigint"
+    };
+    cast_with_options(array, &target, &strict).map_err(|_| WireError::new("22003", format!("{name} out of range")))
 }
 
 /// The array with one of the few types that are written.

@@ -2,7 +2,7 @@
 -- foreign keys and functions in SQL have no counterpart.
 CREATE TABLE person (id BIGINT PRIMARY KEY, name TEXT, city TEXT, created TIMESTAMP);
 CREATE TABLE bids (auction BIGINT NOT NULL, bidder BIGINT NOT NULL, price BIGINT, channel TEXT, url VARCHAR(255), ts TIMESTAMPTZ NOT NULL,
-    extra TEXT, score DOUBLE PRECISION, amt NUMERIC(18,4), ok BOOLEAN, d DATE, tags TEXT[], PRIMARY KEY (auction, bidder, ts))
+    extra JSONB, score DOUBLE PRECISION, amt NUMERIC(18,4), ok BOOLEAN, d DATE, tags TEXT[], PRIMARY KEY (auction, bidder, ts))
     COMMENT 'nexmark bids';
 CREATE TABLE hop_counts (window_start TIMESTAMPTZ, window_end TIMESTAMPTZ, auction BIGINT, num BIGINT, r REAL, s SMALLINT, i INTEGER);
 CREATE VIEW v_bids AS SELECT auction, count(*) AS n, max(price) AS mx FROM bids GROUP BY auction;

@@ -114,11 +114,22 @@ struct Level {
     before: usize,
     /// If it holds a query: the brackets directly around its own.
     doubled: usize,
+    /// Operators up to the last CASE since the last comma; 0: there is none.
+    case: usize,
+    /// Deepest branch of a CASE that has ended since then.
+    branches: usize,
 }
 
 impl Level {
     fn depth(&self) -> usize {
-        self.before.max(self.operators + self.bracket)
+        self.before.max(self.operators + self.bracket.max(self.branches))
+    }
+
+    /// Branches of a CASE stand beside each other: one that has ended is no deeper than a bracket would be.
+    fn end_branch(&mut self) {
+        self.branches = self.branches.max(self.operators - self.case + self.bracket);
+        self.bracket = 0;
+        self.operators = self.case;
     }
 }
 
@@ -192,7 +203,18 @@ impl<'a> Scan<'a> {
                 level.doubled = self.run - 1;
                 self.doubled += level.doubled;
             }
-            other => level.operators += weight(other),
+            // Behind a literal these words can only go on with a CASE: a column would need an operator before it.
+            Token::Word(_)
+                if level.case > 0 && self.previous.is_some_and(is_literal) && BRANCHES.iter().any(|word| is_word(token, word)) =>
+            {
+                level.end_branch();
+            }
+            other => {
+                level.operators += weight(other);
+                if is_word(other, "CASE") {
+                    level.case = level.operators;
+                }
+            }
         }
         self.run = 0;
     }
@@ -204,6 +226,12 @@ impl<'a> Scan<'a> {
             level.bracket = level.bracket.max(closed.depth() + 1);
         }
     }
+}
+
+const BRANCHES: [&str; 3] = ["WHEN", "THEN", "ELSE"];
+
+fn is_literal(token: &Token) -> bool {
+    matches!(token, Token::Number(..) | Token::SingleQuotedString(_))
 }
 
 /// How many `ARRAY<` are open; the parser recurses there without counting.

@@ -171,22 +171,29 @@ impl Engine {
     /// Everything that has columns, by name.
     pub fn relations(&self) -> Vec<Relation> {
         let catalog = self.inner.catalog.read();
-        let relation = |(name, object): (&String, &Object)| {
-            let (kind, sql, schema, bounded) = match object {
-                Object::Stream(stream) => {
-                    let table = &stream.table;
-                    (RelationKind::Stream, Some(stream.sql.clone()), Arc::clone(&table.schema), table.bounded)
-                }
-                Object::Stored(table) => (RelationKind::Table, Some(table.definition.sql.clone()), Arc::clone(&table.schema), true),
-                Object::MaterializedView(table) => {
-                    (RelationKind::MaterializedView, Some(table.definition.sql.clone()), Arc::clone(&table.schema), true)
-                }
-                Object::View { sql } => (RelationKind::View, Some(sql.clone()), self.registered_schema(name)?, true),
-                Object::Table => (RelationKind::Table, None, self.registered_schema(name)?, true),
-            };
-            Some(Relation { name: name.clone(), kind, sql, schema, bounded })
+        catalog.iter().filter_map(|(name, object)| self.relation_of(name, object)).collect()
+    }
+
+    /// What has this name.
+    pub fn relation(&self, name: &str) -> Option<Relation> {
+        let object = self.inner.catalog.read().get(name).cloned()?;
+        self.relation_of(name, &object)
+    }
+
+    fn relation_of(&self, name: &str, object: &Object) -> Option<Relation> {
+        let (kind, sql, schema, bounded) = match object {
+            Object::Stream(stream) => {
+                let table = &stream.table;
+                (RelationKind::Stream, Some(stream.sql.clone()), Arc::clone(&table.schema), table.bounded)
+            }
+            Object::Stored(table) => (RelationKind::Table, Some(table.definition.sql.clone()), Arc::clone(&table.schema), true),
+            Object::MaterializedView(table) => {
+                (RelationKind::MaterializedView, Some(table.definition.sql.clone()), Arc::clone(&table.schema), true)
+            }
+            Object::View { sql } => (RelationKind::View, Some(sql.clone()), self.registered_schema(name)?, true),
+            Object::Table => (RelationKind::Table, None, self.registered_schema(name)?, true),
         };
-        catalog.iter().filter_map(relation).collect()
+        Some(Relation { name: name.to_owned(), kind, sql, schema, bounded })
     }
 
     fn registered_schema(&self, name: &str) -> Option<SchemaRef> {

@@ -4,6 +4,8 @@
 //! catalog rows, never over data.
 
 mod definitions;
+mod expand;
+mod json;
 mod names;
 mod session;
 mod text;
@@ -43,7 +45,7 @@ const fn entry(name: &'static str, returns: &'static str, body: Body) -> Entry {
 
 /// All functions of a session.
 pub(super) fn all(facts: &Arc<Facts>) -> Vec<ScalarUDF> {
-    let tables = [session::FUNCTIONS, names::FUNCTIONS, definitions::FUNCTIONS, text::FUNCTIONS];
+    let tables = [session::FUNCTIONS, names::FUNCTIONS, definitions::FUNCTIONS, text::FUNCTIONS, json::FUNCTIONS];
     let function = |entry: &'static Entry| {
         let signature = Signature::one_of(
             vec![datafusion::logical_expr::TypeSignature::Nullary, datafusion::logical_expr::TypeSignature::VariadicAny],
@@ -51,7 +53,8 @@ pub(super) fn all(facts: &Arc<Facts>) -> Vec<ScalarUDF> {
         );
         ScalarUDF::from(Function { entry, facts: Arc::clone(facts), signature })
     };
-    tables.into_iter().flatten().map(function).collect()
+    let expand = ScalarUDF::from(expand::ExpandArray::new());
+    tables.into_iter().flatten().map(function).chain([expand]).collect()
 }
 
 #[derive(Clone)]
@@ -131,6 +134,7 @@ fn own(error: &WireError) -> millstream::Error {
         "42P01" => "42P01",
         "22023" => "22023",
         "42501" => "42501",
+        "22P02" => "22P02",
         _ => "22000",
     };
     millstream::Error::user(state, error.message.clone())
@@ -148,9 +152,24 @@ fn as_text(argument: &ColumnarValue, rows: usize, marks: bool) -> Result<ArrayRe
     }
     match array.data_type() {
         DataType::Utf8 => Ok(array),
+        DataType::List(element) if element.data_type().is_numeric() => Ok(Arc::new(braced(&array)?)),
         DataType::List(_) | DataType::Struct(_) | DataType::Map(..) => Ok(datafusion::arrow::array::new_null_array(&DataType::Utf8, rows)),
         _ => Ok(cast(&array, &DataType::Utf8)?),
     }
+}
+
+/// Lists of numbers as `{1,2}`.
+fn braced(array: &ArrayRef) -> Result<datafusion::arrow::array::StringArray> {
+    let list = array.as_list::<i32>();
+    let numbers = cast(list.values(), &DataType::Utf8)?;
+    let numbers = numbers.as_string::<i32>();
+    let text = |row: usize| {
+        let offsets = list.value_offsets();
+        let place = |offset: i32| usize::try_from(offset).unwrap_or(0);
+        let parts: Vec<&str> = (place(offsets[row])..place(offsets[row + 1])).map(|n| numbers.value(n)).collect();
+        list.is_valid(row).then(|| format!("{{{}}}", parts.join(",")))
+    };
+    Ok((0..list.len()).map(text).collect())
 }
 
 /// The n-th argument as a number.

@@ -59,6 +59,13 @@ pub(super) const FUNCTIONS: &[Entry] = &[
         Ok(oid) => PROCS.get(&oid).cloned().unwrap_or_else(|| text.to_owned()).into(),
         Err(_) => text.into(),
     }))),
+    entry("regtype_array", "_text", |_, arguments| Ok(text_at(arguments, 0).map(|list| {
+        let numbers = list.trim_matches(['{', '}']).split(',').filter(|number| !number.is_empty());
+        Cell::Texts(numbers.map(|number| number.parse().map_or_else(|_| number.to_owned(), |oid| format_type(oid, None))).collect())
+    }))),
+    entry("pg_basetype", "oid", |_, arguments| {
+        Ok(number::<u32>(arguments, 0).and_then(|oid| TYPES_BY_OID.get(&oid)).map(|fact| Cell::Oid(if fact.base == 0 { fact.oid } else { fact.base })))
+    }),
     entry("to_regtype", "oid", |_, arguments| Ok(text_at(arguments, 0).and_then(type_oid).map(Cell::Oid))),
     entry("regtype_in", "oid", |_, arguments| match text_at(arguments, 0) {
         None => Ok(None),

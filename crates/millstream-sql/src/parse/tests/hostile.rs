@@ -73,6 +73,9 @@ fn deep_and_long_input_is_refused() {
         format!("SELECT {}1", "EXISTS (SELECT ".repeat(long)),
         format!("{}SELECT 1", "EXPLAIN ".repeat(long)),
         format!("{}SELECT 1", "WITH a AS (".repeat(long)),
+        format!("SELECT {}1", "CASE WHEN 1 THEN ".repeat(long)),
+        format!("SELECT {}1", "CASE WHEN 1 THEN 2 END + ".repeat(long)),
+        format!("SELECT CASE WHEN {}1 THEN 2 END", "1 + ".repeat(long)),
     ];
     for sql in cases {
         let shown: String = sql.chars().take(60).collect();
@@ -92,6 +95,7 @@ fn what_the_limits_allow_works_on_a_small_stack() {
         format!("SELECT {}1{}", "f(".repeat(nest), ")".repeat(nest)),
         format!("SELECT {}{}1{}", "1 + ".repeat(chain / 2), "(1 + ".repeat(nest), ")".repeat(nest)),
         format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(chain / 2)),
+        format!("SELECT CASE{} END FROM t", " WHEN a = 1 THEN 2".repeat(10_000)),
         format!("SELECT * FROM t{}", " JOIN t ON true".repeat(100)),
         format!("SELECT * FROM {}t{}", "(SELECT * FROM ".repeat(nest), ") x".repeat(nest)),
         format!("SELECT a IN ({}1)", "1, ".repeat(100_000)),
@@ -114,6 +118,8 @@ fn what_the_limits_allow_is_planned_on_the_deep_stack() {
         format!("SELECT {}a FROM (VALUES (1)) t(a)", "a + ".repeat(chain)),
         format!("SELECT a FROM (VALUES (1)) t(a) WHERE {}a = 1", "a = 2 OR ".repeat(chain / 2)),
         format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(chain / 2)),
+        format!("SELECT CASE{} END FROM (VALUES (1)) t(a)", " WHEN a = 1 THEN 2".repeat(1_000)),
+        format!("SELECT CASE WHEN a = 1 THEN 2 ELSE {}a END FROM (VALUES (1)) t(a)", "a + ".repeat(chain - 5)),
         format!("SELECT {}1{}", "abs(".repeat(nest), ")".repeat(nest)),
         format!("SELECT * FROM {}(VALUES (1)) x{}", "(SELECT * FROM ".repeat(nest), ") x".repeat(nest)),
     ] {
