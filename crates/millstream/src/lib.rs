@@ -50,7 +50,7 @@ pub use metric_functions::metric_functions;
 pub use millstream_connectors as connectors;
 pub use millstream_sql::parse::{ParsedStatement, StatementPart, TextKind, TextPart, scan, statement_parts};
 pub use millstream_time::{Clock, SystemClock};
-pub use pipeline::{PipelineHandle, PipelineState, PipelineStatus};
+pub use pipeline::{PipelineHandle, PipelineLoad, PipelineState, PipelineStatus};
 pub use query::{Outcome, Query};
 pub use session::{PreparedQuery, Relation, RelationKind, Session, SqlExtension};
 pub use settings::{AggregateDistribution, ExecutionMode, Settings};
