@@ -48,6 +48,7 @@ pub use engine::{Engine, EngineBuilder};
 pub use error::{Error, ErrorKind, Result};
 pub use metric_functions::metric_functions;
 pub use millstream_connectors as connectors;
+pub use millstream_sql::error::{SqlError, SqlErrorKind};
 pub use millstream_sql::parse::{ParsedStatement, StatementPart, TextKind, TextPart, scan, statement_parts};
 pub use millstream_time::{Clock, SystemClock};
 pub use pipeline::{PipelineHandle, PipelineLoad, PipelineState, PipelineStatus};
