@@ -14,6 +14,7 @@ mod hostile;
 mod late_rows;
 mod layering;
 mod learning;
+mod load;
 mod models;
 mod oracle;
 mod other_readers;

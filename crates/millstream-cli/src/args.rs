@@ -19,6 +19,7 @@ const EXAMPLES: &str = "\
 Examples:
   millstream                       the interactive shell, on a terminal
   millstream --data state          the same, and what it makes is there again
+  millstream --connect localhost:5433   the same shell over 'millstream serve'
   millstream -c 'SELECT 1 + 1'
   millstream run pipeline.sql      ends when all inputs end, or at Ctrl-C
   millstream -f tables.sql -c 'SELECT * FROM bids LIMIT 10' --format ndjson
@@ -46,6 +47,9 @@ Environment:
   MILLSTREAM_LOG, RUST_LOG   error, warn (default), info, debug, trace, or
                              filters such as info,millstream=debug
   NO_COLOR                   as --no-color
+  MILLSTREAM_PASSWORD        password for --connect; PGPASSWORD too. Without it
+                             the shell asks. PGUSER, PGDATABASE, PGSSLMODE,
+                             PGSSLROOTCERT fill what the address leaves out
   MILLSTREAM_HISTORY         file of the shell's history
   MILLSTREAM_RC              file the shell runs first, for ~/.millstreamrc
   MILLSTREAM_PAGER           a program for results larger than the screen
@@ -96,6 +100,11 @@ pub(crate) struct Options {
     /// 32 bytes in base64
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data: Option<String>,
+
+    /// Run the SQL at this server ('millstream serve') instead of here: HOST:PORT, or
+    /// postgres://user@host:port/database?sslmode=require
+    #[arg(long, global = true, value_name = "ADDRESS", conflicts_with_all = ["data", "memory_limit"])]
+    pub(crate) connect: Option<String>,
 
     /// Bytes of state that pipelines may hold in memory, such as 512MB or 2GiB; with --data what is needed last leaves for the folder,
     /// and a query that needs more all the same fails
@@ -251,6 +260,10 @@ impl Args {
             Some(Command::Run { files }) => files.into_iter().map(file_input).collect(),
             None => in_given_order(&matches, args.commands, args.files),
         };
+        if args.options.connect.is_some() && (selftest.is_some() || serve.is_some()) {
+            let message = "--connect runs SQL at a server: it does not go with 'serve' and 'selftest'";
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
+        }
         if inputs.iter().filter(|input| **input == Input::Stdin).count() > 1 {
             return Err(Self::command().error(ErrorKind::ArgumentConflict, "standard input can be read only once: '-' is given twice"));
         }
@@ -366,6 +379,8 @@ mod tests {
             ("-c 1 run x.sql", "after 'run'"),
             ("run", "<FILE>"),
             ("--format xml", "ndjson"),
+            ("--connect h:1 --data d", "--data"),
+            ("serve --connect h:1", "--connect"),
         ] {
             let error = read(line).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");

@@ -99,7 +99,7 @@ fn run_on(runtime: &Runtime, invocation: &Invocation, scripts: &[Script], screen
         return Ok(shell::run(options, runtime, screen));
     }
     let has_commands = |script: &Script| script.sql.lines().any(|line| line.trim_start().starts_with('\\') || line.starts_with('.'));
-    if !invocation.resumes && scripts.iter().any(has_commands) {
+    if options.connect.is_some() || !invocation.resumes && scripts.iter().any(has_commands) {
         return Ok(shell::run_scripts(options, scripts, runtime, screen));
     }
     Ok(runtime.block_on(run::run(invocation, scripts, screen, Interrupts::listen()?)))

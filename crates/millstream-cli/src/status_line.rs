@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use millstream::{PipelineState, PipelineStatus};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::quantity;
@@ -13,16 +14,29 @@ use crate::quantity;
 /// Rates are taken over this stretch of time.
 const RATE_OVER: Duration = Duration::from_secs(2);
 const LAG_SHOWN_BELOW: Duration = Duration::from_secs(30 * 86_400);
+/// Less back-pressure than this is no reason to look up.
+const HELD_BACK_SHOWN_FROM: f64 = 20.0;
 pub(crate) const SEPARATOR: &str = " | ";
 
 /// The totals of one query or pipeline.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Progress {
     pub(crate) name: String,
+    /// Where it is in its life, in a word.
+    pub(crate) state: String,
+    /// Its figures still change.
+    pub(crate) is_running: bool,
+    /// What it failed with.
+    pub(crate) error: Option<String>,
+    /// A query at a server, of which only the rows are seen that come from there.
+    pub(crate) is_remote: bool,
     pub(crate) rows_in: u64,
     pub(crate) rows_out: u64,
     pub(crate) rejected_rows: u64,
+    pub(crate) last_rejected: Option<String>,
     pub(crate) late_rows: u64,
+    /// Rows without an event time.
+    pub(crate) untimed_rows: u64,
     pub(crate) open_windows: u64,
     pub(crate) state_bytes: u64,
     /// State that has left memory for the data folder.
@@ -34,16 +48,31 @@ pub(crate) struct Progress {
     pub(crate) idle_sources: Vec<String>,
     /// When the last checkpoint was made, milliseconds since 1970.
     pub(crate) checkpoint_ms: Option<i64>,
+    /// Per cent of the last second in which it was at work.
+    pub(crate) busy_percent: Option<f64>,
+    /// Per cent of the last second in which it waited for what comes behind it.
+    pub(crate) held_back_percent: Option<f64>,
 }
 
 impl Progress {
-    pub(crate) fn of(status: &millstream::PipelineStatus) -> Self {
+    pub(crate) fn of(status: &PipelineStatus) -> Self {
+        let is_running = !status.state.is_final();
+        let error = match &status.state {
+            PipelineState::Failed(message) => Some(message.clone()),
+            _ => None,
+        };
         Self {
             name: status.name.clone(),
+            state: status.state.to_string(),
+            is_running,
+            error,
+            is_remote: false,
             rows_in: status.rows_in,
             rows_out: status.rows_out,
             rejected_rows: status.rejected_rows,
+            last_rejected: status.last_rejected.clone(),
             late_rows: status.late_rows,
+            untimed_rows: status.untimed_rows,
             open_windows: status.open_windows,
             state_bytes: status.state_bytes,
             stored_bytes: status.stored_bytes,
@@ -51,6 +80,8 @@ impl Progress {
             clock_ms: status.clock_ms,
             idle_sources: status.idle_sources.clone(),
             checkpoint_ms: status.last_checkpoint.as_ref().map(|checkpoint| checkpoint.created_ms),
+            busy_percent: is_running.then_some(status.load.busy_percent),
+            held_back_percent: is_running.then_some(status.load.held_back_percent),
         }
     }
 }
@@ -108,6 +139,8 @@ fn total(running: &[Progress]) -> Option<Progress> {
         total.stored_bytes += other.stored_bytes;
         // The one furthest behind is the one to look at.
         total.watermark_ms = [total.watermark_ms, other.watermark_ms].into_iter().flatten().min();
+        // The one that suffers most.
+        total.held_back_percent = [total.held_back_percent, other.held_back_percent].into_iter().flatten().reduce(f64::max);
         total.clock_ms = total.clock_ms.max(other.clock_ms);
         total.checkpoint_ms = total.checkpoint_ms.min(other.checkpoint_ms).or(total.checkpoint_ms).or(other.checkpoint_ms);
         total.idle_sources.extend(other.idle_sources.iter().filter(|name| !first.idle_sources.contains(name)).cloned());
@@ -122,6 +155,8 @@ fn total(running: &[Progress]) -> Option<Progress> {
 fn segments(total: &Progress, rates: Option<(f64, f64)>) -> Vec<String> {
     let counted = quantity::rows;
     let speed = match rates {
+        Some((_, rate_out)) if total.is_remote => format!("{}/s", quantity::count(rate_out)),
+        None if total.is_remote => format!("{} rows", counted(total.rows_out)),
         Some((rate_in, rate_out)) => format!("{}/s in, {}/s out", quantity::count(rate_in), quantity::count(rate_out)),
         None => format!("{} rows in, {} out", counted(total.rows_in), counted(total.rows_out)),
     };
@@ -134,6 +169,9 @@ fn segments(total: &Progress, rates: Option<(f64, f64)>) -> Vec<String> {
     }
     let figures = [(total.rejected_rows, "rejected"), (total.late_rows, "late")];
     segments.extend(figures.into_iter().filter(|(rows, _)| *rows > 0).map(|(rows, what)| format!("{} {what}", counted(rows))));
+    if let Some(percent) = total.held_back_percent.filter(|percent| *percent >= HELD_BACK_SHOWN_FROM) {
+        segments.push(format!("{percent:.0} % held back"));
+    }
     if !total.idle_sources.is_empty() {
         segments.push(format!("idle: {}", total.idle_sources.join(", ")));
     }
@@ -207,6 +245,7 @@ mod tests {
             clock_ms: 1_704_067_213_200,
             idle_sources: vec!["bids".to_owned()],
             checkpoint_ms: Some(1_704_067_210_000),
+            ..Progress::default()
         }
     }
 
@@ -229,6 +268,20 @@ mod tests {
     fn leaves_out_what_does_not_fit() {
         assert_eq!(line(&[progress()], 60), "q1: 1.2 M/s in, 340/s out | 1 rejected | 3 late | idle: bids");
         assert_eq!(line(&[progress()], 10), "q1: 1.2 M/");
+    }
+
+    #[test]
+    fn back_pressure_is_told_where_it_hurts() {
+        let slow = Progress { held_back_percent: Some(87.4), ..progress() };
+        let quick = Progress { held_back_percent: Some(3.0), ..progress() };
+        assert!(line(&[quick.clone(), slow], 200).contains("| 87 % held back |"));
+        assert!(!line(&[quick], 200).contains("held back"));
+    }
+
+    #[test]
+    fn of_a_query_at_a_server_only_its_rows_are_known() {
+        let remote = Progress { name: "db:5433".to_owned(), rows_out: 680, is_remote: true, ..Progress::default() };
+        assert_eq!(line(&[remote], 200), "db:5433: 340/s");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::learning::{Learners, ModelState};
 use crate::memory::MemoryBudget;
 use crate::model::Models;
-use crate::pipeline::{PipelineHandle, PipelineStatus};
+use crate::pipeline::{PipelineFigures, PipelineHandle, PipelineStatus};
 use crate::secret::{SecretKey, Secrets};
 use crate::session::{Session, replay_all};
 use crate::settings::Settings;
@@ -231,6 +231,8 @@ impl EngineBuilder {
             let inside = LookInside::new(function, Arc::downgrade(&engine.inner));
             engine.inner.context.register_udtf(function.name(), Arc::new(inside));
         }
+        let figures = PipelineFigures::new(Arc::downgrade(&engine.inner));
+        engine.inner.context.register_udtf(PipelineFigures::NAME, Arc::new(figures));
         engine.inner.context.register_udtf(ModelState::NAME, Arc::new(ModelState::new(learners)));
         for (name, table) in self.tables {
             engine.register_table(&name, table)?;

@@ -218,6 +218,7 @@ mod tests {
         let column = |name: &str, data_type: &str| (name.to_owned(), data_type.to_owned());
         let option = |name: &str| (name.to_owned(), "what it does".to_owned(), "12".to_owned());
         Names {
+            models: Vec::new(),
             tables: [("bids".to_owned(), "table".to_owned()), ("Big Ones".to_owned(), "view".to_owned())].into(),
             columns: [
                 ("bids".to_owned(), vec![column("auction", "BIGINT"), column("price", "BIGINT"), column("date_time", "TIMESTAMP(3)")]),

@@ -6,11 +6,13 @@
 //!   │ highlighter, names                                    ▼
 //!   └──────────────────────── screen, pager ◀───────────────┘
 //! ```
+//! Statements run in the `backend`: an engine of this process, or a server (`--connect`).
 //!
 //! The main thread edits lines and, between them, drives one statement at a time; pipelines run on meanwhile. What decides (where a
 //! statement ends, what may be completed, how a chart looks) is plain functions with tests beside them; the tests under `tests/`
 //! drive the program through a pseudo-terminal.
 
+mod backend;
 mod chart;
 mod commands;
 mod completer;
@@ -36,10 +38,11 @@ use std::io::{self, IsTerminal};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use millstream::{Engine, PipelineState, Session};
 use millstream_time::SystemClock;
 use tokio::runtime::Runtime;
 
+use self::backend::connected::Connected;
+use self::backend::{Backend, Embedded, Notice};
 use self::commands::output::OutputFile;
 use self::editor::{Editor, Entered};
 use self::input::{Piece, pieces};
@@ -54,6 +57,8 @@ use crate::script::Script;
 
 /// How long the end of the shell waits for pipelines to stop before it says so.
 const SHUTDOWN_QUIET: Duration = Duration::from_millis(300);
+/// The prompt waits so long for what a server has to say about its names; then it comes behind the prompt's back.
+const REFRESH_WITHIN: Duration = Duration::from_millis(50);
 /// Files that include each other by `\i`.
 const INCLUDE_DEPTH_MAX: usize = 16;
 
@@ -93,10 +98,7 @@ type Ran = Result<(), Failure>;
 /// Everything that lasts from one statement to the next.
 pub(crate) struct Shell<'a> {
     runtime: &'a Runtime,
-    engine: Engine,
-    session: Session,
-    /// The data folder.
-    data: Option<String>,
+    backend: Backend,
     screen: &'a mut Screen,
     signals: Signals,
     clock: SystemClock,
@@ -153,22 +155,21 @@ impl<'a> Shell<'a> {
             Ok(signals) => signals,
             Err(error) => return Err((format!("cannot start: {error}"), screen)),
         };
-        let engine = match runtime.block_on(options.engine().build()) {
-            Ok(engine) => engine,
-            Err(error) => return Err((error.to_string(), screen)),
-        };
-        let session = engine.session();
-        let mode = options.mode.map(|mode| ("execution_mode".to_owned(), mode.name().to_owned()));
-        for (name, value) in mode.iter().chain(&options.settings) {
-            if let Err(error) = session.set(name, value) {
-                return Err((error.to_string(), screen));
+        let backend = match &options.connect {
+            Some(to) => {
+                let may_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
+                let opened = runtime.block_on(Connected::open(to, options, runtime.handle().clone(), may_ask));
+                opened.map(|connected| Backend::Connected(Box::new(connected)))
             }
-        }
+            None => runtime.block_on(Embedded::open(options)).map(Backend::Embedded),
+        };
+        let backend = match backend {
+            Ok(backend) => backend,
+            Err(message) => return Err((message, screen)),
+        };
         Ok(Self {
             runtime,
-            engine,
-            session,
-            data: options.data.clone(),
+            backend,
             screen,
             signals,
             clock: SystemClock::default(),
@@ -194,9 +195,9 @@ impl<'a> Shell<'a> {
         let mut editor = Editor::new(&self);
         let code = loop {
             self.tell_failures();
-            self.names.refresh(self.runtime, &self.session);
+            self.refresh_names();
             editor.follow(&self);
-            let prompt = prompt::MillPrompt::new(&self.engine.pipelines(), self.screen.has_color());
+            let prompt = prompt::MillPrompt::new(&self.backend.pipelines(), self.backend.server(), self.screen.has_color());
             match editor.read(&prompt, &std::mem::take(&mut self.typed_ahead)) {
                 Entered::Text(text) => match self.enter(&text) {
                     Some(code) => break code,
@@ -219,9 +220,10 @@ impl<'a> Shell<'a> {
     }
 
     fn greet(&self, options: &Options) {
-        let place = match &options.data {
-            Some(data) => format!("data in {data}"),
-            None => "in memory; --data DIR keeps tables and pipelines".to_owned(),
+        let place = match (&options.data, self.backend.server()) {
+            (_, Some(server)) => format!("connected to {server}"),
+            (Some(data), None) => format!("data in {data}"),
+            (None, None) => "in memory; --data DIR keeps tables and pipelines".to_owned(),
         };
         self.screen.note(&format!("Millstream {} ({place})\n\\help explains, Tab completes, \\q leaves.", env!("CARGO_PKG_VERSION")));
     }
@@ -284,15 +286,52 @@ impl<'a> Shell<'a> {
         ran
     }
 
-    /// Says which pipelines have failed since the last prompt.
+    /// Says which pipelines of this shell have failed since the last prompt.
     fn tell_failures(&mut self) {
-        for status in self.engine.pipelines() {
-            if let PipelineState::Failed(message) = &status.state
-                && self.failures_told.insert(status.name.clone())
+        if !self.backend.owns_pipelines() {
+            return;
+        }
+        for pipeline in self.backend.pipelines() {
+            if let Some(message) = &pipeline.error
+                && self.failures_told.insert(pipeline.name.clone())
             {
-                self.screen.error(&format!("pipeline {}: {message}", status.name));
+                self.screen.error(&format!("pipeline {}: {message}", pipeline.name));
             }
         }
+    }
+
+    /// Says what a server has told beside its answers.
+    fn tell_notices(&mut self) {
+        for notice in self.backend.notices() {
+            match notice {
+                Notice::Note(text) => self.screen.note(&text),
+                Notice::Warning(text) => self.screen.warning(&text),
+            }
+        }
+    }
+
+    /// Takes a new picture of what exists. A slow server is not waited for.
+    fn refresh_names(&mut self) {
+        match &self.backend {
+            Backend::Connected(connected) => {
+                use millstream_time::Clock;
+                let refreshed = connected.refresh_names(&self.names);
+                self.runtime.block_on(async {
+                    tokio::select! {
+                        _ = refreshed => {}
+                        () = self.clock.sleep(REFRESH_WITHIN) => {}
+                    }
+                });
+            }
+            Backend::Embedded(_) => self.refresh_names_now(),
+        }
+    }
+
+    /// Takes a new picture of what exists and waits for it.
+    fn refresh_names_now(&mut self) {
+        let before = self.names.get().clone();
+        let names = self.runtime.block_on(self.backend.names(before));
+        *self.names.get() = names;
     }
 
     /// Prints the text of a command; a long one goes to the pager.
@@ -320,13 +359,15 @@ impl<'a> Shell<'a> {
         let ran = match ran {
             Ok(()) | Err(Failure::Quit) => self.wait_for_pipelines(),
             failed => {
-                self.runtime.block_on(self.engine.shutdown());
+                self.runtime.block_on(self.backend.shutdown());
                 failed
             }
         };
         self.screen.clear_status();
-        for status in self.engine.pipelines() {
-            self.screen.note(&pipeline_summary(&status.name, &status.state.to_string(), status.rows_in, status.rows_out));
+        if self.backend.owns_pipelines() {
+            for pipeline in self.backend.pipelines() {
+                self.screen.note(&pipeline_summary(&pipeline.name, &pipeline.state, pipeline.rows_in, pipeline.rows_out));
+            }
         }
         self.tell_failures();
         match ran.and(self.screen.flush().map_err(Failure::Output)) {
@@ -346,17 +387,16 @@ impl<'a> Shell<'a> {
     }
 
     fn wait_for_pipelines(&mut self) -> Ran {
-        let engine = self.engine.clone();
-        let signal = self.runtime.block_on(async {
+        let Self { runtime, signals, backend, .. } = self;
+        let signal = runtime.block_on(async {
             tokio::select! {
-                signal = self.signals.next() => Some(signal),
-                // Failures are told below, all of them.
-                _ = engine.wait() => None,
+                signal = signals.next() => Some(signal),
+                () = backend.wait_for_pipelines() => None,
             }
         });
         match signal {
             Some(signal) => {
-                self.runtime.block_on(self.engine.shutdown());
+                self.runtime.block_on(self.backend.shutdown());
                 Err(Failure::Stopped(signal))
             }
             None => Ok(()),
@@ -366,10 +406,9 @@ impl<'a> Shell<'a> {
     /// Stops pipelines gracefully; a second Ctrl-C does not wait for them.
     fn leave(&mut self) {
         use millstream_time::Clock;
-        let engine = self.engine.clone();
-        let Self { runtime, signals, screen, clock, .. } = self;
+        let Self { runtime, signals, screen, clock, backend, .. } = self;
         runtime.block_on(async {
-            let mut shutdown = std::pin::pin!(engine.shutdown());
+            let mut shutdown = std::pin::pin!(backend.shutdown());
             tokio::select! {
                 () = &mut shutdown => return,
                 () = clock.sleep(SHUTDOWN_QUIET) => screen.note("stopping pipelines … (Ctrl-C: at once)"),

@@ -1,11 +1,10 @@
-//! The prompt: `millstream> `, and at the right how many pipelines run.
+//! The prompt: `millstream> `, and at the right how many pipelines run, and at which server.
 
 use std::borrow::Cow;
 
-use millstream::PipelineStatus;
 use reedline::{Color, Prompt, PromptEditMode, PromptHistorySearch, PromptHistorySearchStatus, PromptViMode};
 
-use super::statement::is_running;
+use crate::status_line::Progress;
 
 const NAME: &str = "millstream";
 
@@ -16,12 +15,18 @@ pub(crate) struct MillPrompt {
 }
 
 impl MillPrompt {
-    pub(crate) fn new(pipelines: &[PipelineStatus], has_color: bool) -> Self {
-        let running = pipelines.iter().filter(|status| is_running(status)).count();
+    /// `server` is where statements run, if not here.
+    pub(crate) fn new(pipelines: &[Progress], server: Option<String>, has_color: bool) -> Self {
+        let running = pipelines.iter().filter(|pipeline| pipeline.is_running).count();
         let right = match running {
             0 => String::new(),
             1 => "1 pipeline runs".to_owned(),
             more => format!("{more} pipelines run"),
+        };
+        let right = match server {
+            Some(server) if right.is_empty() => server,
+            Some(server) => format!("{right} at {server}"),
+            None => right,
         };
         Self { right, has_color }
     }

@@ -10,6 +10,7 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 
 use super::Shell;
+use super::backend::Flow;
 use super::commands::output::OutputFile;
 use super::statement::View;
 use super::view_settings::Expanded;
@@ -23,6 +24,8 @@ const SHOWN_ROWS_MAX: usize = 100_000;
 const STREAM_ROWS_HELD_MAX: usize = 100;
 /// The first rows of a stream are printed when no more have come for so long.
 const SETTLE_AFTER: Duration = Duration::from_millis(60);
+/// Rows that have not ended by then are taken for a stream where nobody knows.
+const STREAM_AFTER: Duration = Duration::from_millis(400);
 /// Lines that the terminal needs besides the result: the next prompt and the summary.
 const LINES_KEPT_FREE: usize = 3;
 
@@ -32,7 +35,7 @@ pub(crate) struct ResultView {
     expanded: Expanded,
     sparklines: bool,
     has_pager: bool,
-    is_stream: bool,
+    flow: Flow,
     /// On the terminal, where a person looks.
     is_shown: bool,
     look: Look,
@@ -47,7 +50,7 @@ pub(crate) struct ResultView {
 }
 
 impl ResultView {
-    pub(crate) fn new(shell: &Shell<'_>, is_stream: bool) -> Self {
+    pub(crate) fn new(shell: &Shell<'_>, flow: Flow) -> Self {
         let is_shown = shell.shows_rows();
         let look = if shell.output.is_some() { Look::default() } else { shell.screen.look() };
         Self {
@@ -55,7 +58,7 @@ impl ResultView {
             expanded: shell.view.expanded,
             sparklines: shell.view.sparklines,
             has_pager: shell.view.pager,
-            is_stream,
+            flow,
             is_shown,
             look,
             file: shell.output.clone(),
@@ -145,10 +148,10 @@ impl View for ResultView {
         }
         self.held_rows += batch.num_rows();
         self.held.push(batch.clone());
-        if self.is_stream && self.held_rows >= STREAM_ROWS_HELD_MAX {
+        if self.flow == Flow::Stream && self.held_rows >= STREAM_ROWS_HELD_MAX {
             self.with_out(screen, |view, out| view.start(out))?;
         }
-        Ok(self.is_stream || self.held_rows < SHOWN_ROWS_MAX)
+        Ok(self.flow == Flow::Stream || self.held_rows < SHOWN_ROWS_MAX)
     }
 
     fn tick(&mut self, now: Duration, screen: &mut Screen) -> io::Result<()> {
@@ -158,9 +161,11 @@ impl View for ResultView {
             }
             return Ok(());
         }
-        if self.is_stream && self.held_rows > 0 {
+        if self.flow != Flow::Snapshot && self.held_rows > 0 {
             let since = *self.held_since.get_or_insert(now);
-            if now.saturating_sub(since) >= SETTLE_AFTER {
+            let settle_after = if self.flow == Flow::Stream { SETTLE_AFTER } else { STREAM_AFTER };
+            if now.saturating_sub(since) >= settle_after {
+                self.flow = Flow::Stream;
                 self.with_out(screen, |view, out| {
                     view.start(out)?;
                     view.printer.as_mut().map_or(Ok(()), |printer| printer.settle(out))

@@ -7,9 +7,9 @@ use std::time::Duration;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use futures::FutureExt;
-use millstream::{Outcome, ParsedStatement, PipelineState, PipelineStatus, Query};
 use millstream_time::Clock;
 
+use super::backend::{Answer, Backend, Flow, Rows, STOP_WITHIN, Statement};
 use super::result::ResultView;
 use super::terminal::{self, Key};
 use super::{Failure, Ran, Shell};
@@ -25,8 +25,6 @@ const SLICE_ROWS: usize = 256;
 /// A snapshot that takes longer says so.
 const SLOW_AFTER: Duration = Duration::from_secs(1);
 const STATUS_EVERY: Duration = Duration::from_millis(250);
-/// A stopped query that has not ended by then ends behind the prompt's back.
-const STOP_WITHIN: Duration = Duration::from_millis(120);
 
 /// What shows the rows of a query.
 pub(crate) trait View {
@@ -53,7 +51,7 @@ pub(crate) trait View {
 pub(crate) struct Ended {
     pub(crate) rows: u64,
     pub(crate) elapsed: Duration,
-    pub(crate) status: PipelineStatus,
+    pub(crate) progress: Progress,
     pub(crate) stopped: Option<Signal>,
     /// The view had enough.
     pub(crate) is_cut: bool,
@@ -67,7 +65,10 @@ impl Shell<'_> {
             Some(name) => format!("{name}:{}: {message}", at as usize + line),
             None => message,
         };
-        let statements = self.session.parse(&sql).map_err(|error| placed(1, error.to_string()))?;
+        let statements = self.backend.statements(&sql).map_err(|failure| match failure {
+            Failure::Message(message) => Failure::Message(placed(1, message)),
+            other => other,
+        })?;
         for statement in &statements {
             self.run_statement(statement).map_err(|failure| match failure {
                 Failure::Message(message) => Failure::Message(placed(statement.line, message)),
@@ -85,66 +86,68 @@ impl Shell<'_> {
         super::commands::set::substitute(sql, &self.variables)
     }
 
-    fn run_statement(&mut self, statement: &ParsedStatement) -> Ran {
+    fn run_statement(&mut self, statement: &Statement) -> Ran {
         let start = self.clock.monotonic();
         match self.start_statement(statement)? {
-            Outcome::Done { message } => {
+            Answer::Done(message) => {
                 let elapsed = self.clock.monotonic().saturating_sub(start);
                 let time = if self.view.timing { format!(" ({})", crate::quantity::duration(elapsed)) } else { String::new() };
                 self.screen.note(&format!("{message}{time}"));
                 Ok(())
             }
-            Outcome::Pipeline(handle) => {
-                self.screen.note(&format!("pipeline {} started (\\pipelines shows it at work)", handle.name()));
+            Answer::Pipeline(name) => {
+                self.screen.note(&format!("pipeline {name} started (\\pipelines shows it at work)"));
                 Ok(())
             }
-            Outcome::Rows(query) => {
+            Answer::Rows(rows) => {
                 if is_query(&statement.text) {
                     self.last_query = Some(statement.text.clone());
                 }
-                let mut view = ResultView::new(self, query.is_stream());
-                let ended = self.show(query, &mut view, start)?;
+                let mut view = ResultView::new(self, rows.flow());
+                let ended = self.show(rows, &mut view, start)?;
                 self.tell(&ended, view.note());
                 ended.stopped.map_or(Ok(()), |signal| Err(Failure::Stopped(signal)))
             }
-            _ => Ok(()),
         }
     }
 
-    /// Runs a statement up to its outcome; Ctrl-C gives it up.
-    pub(super) fn start_statement(&mut self, statement: &ParsedStatement) -> Result<Outcome, Failure> {
-        let session = self.session.clone();
-        let Self { runtime, signals, .. } = self;
-        runtime.block_on(async {
-            let work = pin!(session.run(statement));
+    /// Runs a statement up to its answer; Ctrl-C gives it up.
+    pub(super) fn start_statement(&mut self, statement: &Statement) -> Result<Answer, Failure> {
+        let Self { runtime, signals, backend, .. } = self;
+        let answer = runtime.block_on(async {
+            let work = pin!(backend.run(statement));
             tokio::select! {
                 biased;
                 signal = signals.next() => Err(Failure::Stopped(signal)),
-                outcome = work => Ok(outcome?),
+                answer = work => answer,
             }
-        })
+        });
+        if matches!(answer, Err(Failure::Stopped(_))) {
+            self.backend.cancel();
+        }
+        self.tell_notices();
+        answer
     }
 
     /// Starts a query that a command needs.
-    pub(super) fn start_query(&mut self, sql: &str) -> Result<Query, Failure> {
+    pub(super) fn start_query(&mut self, sql: &str) -> Result<Rows, Failure> {
         let sql = self.substituted(sql);
-        let statements = self.session.parse(&sql)?;
+        let statements = self.backend.statements(&sql)?;
         let [statement] = statements.as_slice() else {
             return Err(Failure::Message(format!("one query is expected: got {} statements", statements.len())));
         };
         match self.start_statement(statement)? {
-            Outcome::Rows(query) => Ok(query),
+            Answer::Rows(rows) => Ok(rows),
             _ => Err(Failure::Message("a query is expected: this statement gives no rows".to_owned())),
         }
     }
 
     /// Shows the rows of a query until it ends, Ctrl-C is pressed, or the view has enough.
-    pub(super) fn show(&mut self, query: Query, view: &mut dyn View, start: Duration) -> Result<Ended, Failure> {
-        let engine = self.engine.clone();
+    pub(super) fn show(&mut self, rows: Rows, view: &mut dyn View, start: Duration) -> Result<Ended, Failure> {
         let is_interactive = self.is_interactive;
-        let Self { runtime, signals, screen, clock, .. } = self;
+        let Self { runtime, signals, screen, clock, backend, .. } = self;
         let mut drive = Drive {
-            query,
+            rows,
             view,
             screen,
             clock,
@@ -156,17 +159,17 @@ impl Shell<'_> {
             paused: false,
         };
         runtime.block_on(async {
-            let schema = drive.query.schema();
+            let schema = drive.rows.schema();
             drive.view.begin(&schema, drive.screen)?;
             drive.tick_at = drive.clock.monotonic() + TICK;
             drive.status_at = drive.clock.monotonic() + STATUS_EVERY;
-            let shown = drive.rows(signals, &engine).await;
-            let Drive { query, view, screen, clock, .. } = drive;
-            let status = query.status();
+            let shown = drive.run(signals, backend).await;
+            let Drive { rows, view, screen, clock, .. } = drive;
+            let progress = rows.progress();
             if !matches!(shown, Ok(End { at_end: true, .. })) {
                 // It winds down by itself if that takes longer.
                 tokio::select! {
-                    _ = query.stop() => {}
+                    () = rows.stop() => {}
                     () = clock.sleep(STOP_WITHIN) => {}
                 }
             }
@@ -176,14 +179,14 @@ impl Shell<'_> {
             let end = shown?;
             finished?;
             let elapsed = clock.monotonic().saturating_sub(start);
-            Ok(Ended { rows: end.rows, elapsed, status, stopped: end.stopped, is_cut: !end.at_end && end.stopped.is_none() && !end.left })
+            Ok(Ended { rows: end.rows, elapsed, progress, stopped: end.stopped, is_cut: !end.at_end && end.stopped.is_none() && !end.left })
         })
     }
 
     /// The line under a result.
     pub(super) fn tell(&mut self, ended: &Ended, note: Option<String>) {
         let mut text = match (self.view.timing, ended.rows) {
-            (true, rows) => summary(rows, ended.elapsed, ended.status.rows_in),
+            (true, rows) => summary(rows, ended.elapsed, ended.progress.rows_in),
             (false, 1) => "(1 row)".to_owned(),
             (false, rows) => format!("({rows} rows)"),
         };
@@ -197,8 +200,8 @@ impl Shell<'_> {
             text.push_str(&format!("  {note}"));
         }
         self.screen.note(&text);
-        let status = &ended.status;
-        if let Some(text) = missing_rows(status.rejected_rows, status.last_rejected.as_deref(), status.late_rows, status.untimed_rows) {
+        let last = &ended.progress;
+        if let Some(text) = missing_rows(last.rejected_rows, last.last_rejected.as_deref(), last.late_rows, last.untimed_rows) {
             self.screen.warning(&text);
         }
     }
@@ -206,7 +209,7 @@ impl Shell<'_> {
 
 fn stopped_summary(ended: &Ended) -> String {
     use crate::quantity;
-    let status = &ended.status;
+    let status = &ended.progress;
     let counted = |rows: u64| quantity::rows(rows);
     let plural = if status.open_windows == 1 { "" } else { "s" };
     let open =
@@ -223,7 +226,7 @@ fn is_query(sql: &str) -> bool {
 }
 
 struct Drive<'a> {
-    query: Query,
+    rows: Rows,
     view: &'a mut dyn View,
     screen: &'a mut Screen,
     clock: &'a millstream_time::SystemClock,
@@ -244,13 +247,13 @@ struct End {
 }
 
 enum Event {
-    Batch(Option<Result<RecordBatch, millstream::Error>>),
+    Batch(Option<Result<RecordBatch, Failure>>),
     Signal(Signal),
     Tick,
 }
 
 impl Drive<'_> {
-    async fn rows(&mut self, signals: &mut super::signals::Signals, engine: &millstream::Engine) -> Result<End, Failure> {
+    async fn run(&mut self, signals: &mut super::signals::Signals, backend: &Backend) -> Result<End, Failure> {
         let mut end = End { rows: 0, at_end: false, stopped: None, left: false };
         loop {
             match self.next(signals).await? {
@@ -281,7 +284,7 @@ impl Drive<'_> {
                 end.left = true;
                 return Ok(end);
             }
-            self.refresh_status(now, engine)?;
+            self.refresh_status(now, backend)?;
         }
     }
 
@@ -293,7 +296,7 @@ impl Drive<'_> {
             if let Some(slice) = self.next_slice()? {
                 return Ok(Event::Batch(Some(Ok(slice))));
             }
-            match self.query.next().now_or_never() {
+            match self.rows.next().now_or_never() {
                 Some(Some(Ok(batch))) if batch.num_rows() > SLICE_ROWS => self.pending = Some(batch),
                 Some(batch) => return Ok(Event::Batch(batch)),
                 None => {}
@@ -305,11 +308,11 @@ impl Drive<'_> {
         self.screen.flush()?;
         let wait = self.tick_at.saturating_sub(self.clock.monotonic());
         let paused = self.paused;
-        let query = &mut self.query;
+        let rows = &mut self.rows;
         let event = tokio::select! {
             biased;
             signal = signals.next() => Event::Signal(signal),
-            batch = query.next(), if !paused => Event::Batch(batch),
+            batch = rows.next(), if !paused => Event::Batch(batch),
             () = self.clock.sleep(wait) => Event::Tick,
         };
         Ok(match event {
@@ -337,7 +340,7 @@ impl Drive<'_> {
 
     /// Space pauses; `q` leaves what is drawn in place. True: leave.
     fn take_keys(&mut self) -> io::Result<bool> {
-        if !self.is_interactive || !(self.query.is_stream() || self.view.is_live()) {
+        if !self.is_interactive || !(self.rows.flow() != Flow::Snapshot || self.view.is_live()) {
             return Ok(false);
         }
         while let Some(key) = terminal::pressed() {
@@ -353,28 +356,28 @@ impl Drive<'_> {
         Ok(false)
     }
 
-    fn refresh_status(&mut self, now: Duration, engine: &millstream::Engine) -> io::Result<()> {
+    fn refresh_status(&mut self, now: Duration, backend: &Backend) -> io::Result<()> {
         if now < self.status_at || !self.is_interactive || self.view.is_live() {
             return Ok(());
         }
         self.status_at = now + STATUS_EVERY;
-        let own = self.query.status();
-        let mut running: Vec<PipelineStatus> = engine.pipelines().into_iter().filter(|other| other.name != own.name).collect();
-        if self.query.is_stream() {
+        let own = self.rows.progress();
+        let mut running = Vec::new();
+        if backend.owns_pipelines() {
+            running = backend.pipelines();
+            running.retain(|other| other.name != own.name && other.is_running);
+        }
+        // One that has not shown yet whether it ends is no stream.
+        let is_stream = self.rows.flow() == Flow::Stream || self.rows.flow() == Flow::Unknown && own.rows_out > 0;
+        if is_stream && own.is_running {
             running.insert(0, own);
         }
-        let running: Vec<Progress> = running.iter().filter(|status| is_running(status)).map(Progress::of).collect();
         let elapsed = now.saturating_sub(self.start);
-        let word = match (self.paused, self.query.is_stream()) {
+        let word = match (self.paused, is_stream) {
             (true, _) => Some("paused, space goes on".to_owned()),
             (false, false) if elapsed >= SLOW_AFTER => Some(format!("running {}, Ctrl-C stops", crate::quantity::duration(elapsed))),
             _ => None,
         };
         self.screen.show_status_with(now, &running, word.as_deref())
     }
-}
-
-/// True while figures change.
-pub(crate) fn is_running(status: &PipelineStatus) -> bool {
-    matches!(status.state, PipelineState::Starting | PipelineState::Running)
 }

@@ -60,10 +60,12 @@ impl QuietInput {
     pub(crate) fn start() -> Option<Self> {
         #[cfg(unix)]
         {
-            use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+            use rustix::termios::{InputModes, LocalModes, OptionalActions, tcgetattr, tcsetattr};
             let before = tcgetattr(std::io::stdin()).ok()?;
             let mut quiet = before.clone();
             quiet.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
+            // What is typed ahead reaches the line editor as it was typed: Enter as Enter.
+            quiet.input_modes.remove(InputModes::ICRNL);
             tcsetattr(std::io::stdin(), OptionalActions::Now, &quiet).ok()?;
             Some(Self { before })
         }
@@ -72,14 +74,63 @@ impl QuietInput {
     }
 }
 
+/// Asks for a text that is not shown while it is typed.
+pub(crate) fn ask_secret(question: &str) -> std::io::Result<String> {
+    use std::io::Write;
+    let mut out = std::io::stderr();
+    write!(out, "{question}")?;
+    out.flush()?;
+    let hidden = HiddenInput::start();
+    let mut line = String::new();
+    let read = std::io::stdin().read_line(&mut line);
+    drop(hidden);
+    writeln!(out)?;
+    read?;
+    Ok(line.trim_end_matches(['\n', '\r']).to_owned())
+}
+
+/// While it lives, what is typed is not shown.
+struct HiddenInput {
+    #[cfg(unix)]
+    before: rustix::termios::Termios,
+}
+
+impl HiddenInput {
+    fn start() -> Option<Self> {
+        #[cfg(unix)]
+        {
+            use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+            let before = tcgetattr(std::io::stdin()).ok()?;
+            let mut hidden = before.clone();
+            hidden.local_modes.remove(LocalModes::ECHO);
+            tcsetattr(std::io::stdin(), OptionalActions::Now, &hidden).ok()?;
+            Some(Self { before })
+        }
+        #[cfg(not(unix))]
+        None
+    }
+}
+
+impl Drop for HiddenInput {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        {
+            use rustix::termios::{OptionalActions, tcsetattr};
+            // There is nobody to tell if the terminal is gone.
+            _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.before);
+        }
+    }
+}
+
 /// Runs another program with the terminal as it was before [`QuietInput`].
 pub(crate) fn with_plain_input<T>(work: impl FnOnce() -> T) -> T {
     #[cfg(unix)]
     {
-        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+        use rustix::termios::{InputModes, LocalModes, OptionalActions, tcgetattr, tcsetattr};
         let Ok(now) = tcgetattr(std::io::stdin()) else { return work() };
         let mut plain = now.clone();
         plain.local_modes.insert(LocalModes::ICANON | LocalModes::ECHO);
+        plain.input_modes.insert(InputModes::ICRNL);
         _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &plain);
         let result = work();
         _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &now);

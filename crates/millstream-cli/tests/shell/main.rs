@@ -3,6 +3,7 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test of the process from outside")]
 
+mod connect;
 mod terminal;
 mod tour;
 

@@ -15,15 +15,20 @@ use millstream::Session;
 use millstream_sql::parse::{Insert, Statement, identifier_text, parse_expression};
 
 use crate::error::{Result, WireError};
-use crate::statement::{Command, Rows, WireStatement};
 use crate::server::ServerState;
+use crate::statement::{Command, Rows, WireStatement};
 use crate::values::{Format, Lookup, PgType, parameter_literal, type_beside, type_of_sql};
 
 /// Most parameters of a statement, as in PostgreSQL.
 const PARAMETERS_MAX: usize = 65_535;
 
 /// The types of all parameters.
-pub(super) fn types_of(server: &ServerState, session: &Session, statement: &WireStatement, given: &[Option<PgType>]) -> Result<Vec<PgType>> {
+pub(super) fn types_of(
+    server: &ServerState,
+    session: &Session,
+    statement: &WireStatement,
+    given: &[Option<PgType>],
+) -> Result<Vec<PgType>> {
     let mut statement = statement.clone();
     let mut finder = Finder::default();
     visit(&mut statement, &mut finder);
@@ -233,7 +238,12 @@ fn of_insert(server: &ServerState, insert: &Insert) -> HashMap<usize, PgType> {
 }
 
 /// What the planner finds out.
-fn of_query(server: &ServerState, session: &Session, statement: &WireStatement, types: &[Option<PgType>]) -> Result<HashMap<usize, PgType>> {
+fn of_query(
+    server: &ServerState,
+    session: &Session,
+    statement: &WireStatement,
+    types: &[Option<PgType>],
+) -> Result<HashMap<usize, PgType>> {
     let literals = types.iter().map(|pg_type| match pg_type {
         Some(pg_type) => parameter_literal(None, Format::Text, pg_type),
         None => Ok(Expr::Value(Value::Null.into())),

@@ -22,6 +22,16 @@ const FIGURES: &[Figure] = &[
     ("restarts_total", "counter", "Restarts after failures.", |p| Some(p.restarts as f64)),
     ("open_windows", "gauge", "Panes held.", |p| Some(p.open_windows as f64)),
     ("state_bytes", "gauge", "Bytes of state, about.", |p| Some(p.state_bytes as f64)),
+    ("busy_seconds_total", "counter", "Time at work.", |p| Some(p.load.busy_ms as f64 / 1000.0)),
+    ("idle_seconds_total", "counter", "Time without input.", |p| Some(p.load.idle_ms as f64 / 1000.0)),
+    ("held_back_seconds_total", "counter", "Time spent waiting for the sink or a checkpoint.", |p| {
+        Some(p.load.held_back_ms as f64 / 1000.0)
+    }),
+    ("busy_ratio", "gauge", "Share of the last second at work.", |p| Some(p.load.busy_percent / 100.0)),
+    ("idle_ratio", "gauge", "Share of the last second without input.", |p| Some(p.load.idle_percent / 100.0)),
+    ("held_back_ratio", "gauge", "Share of the last second spent waiting for the sink or a checkpoint: back-pressure.", |p| {
+        Some(p.load.held_back_percent / 100.0)
+    }),
     ("watermark_seconds", "gauge", "The smallest watermark of its sources, since 1970.", |p| p.watermark_ms.map(|ms| ms as f64 / 1000.0)),
     ("running", "gauge", "1 while it runs.", |p| Some(f64::from(u8::from(matches!(p.state, PipelineState::Running))))),
     ("failed", "gauge", "1 if it has failed.", |p| Some(f64::from(u8::from(matches!(p.state, PipelineState::Failed(_)))))),

@@ -25,6 +25,8 @@ struct Pipeline {
     open_windows: u64,
     state_bytes: u64,
     watermark_ms: Option<i64>,
+    busy_percent: f64,
+    held_back_percent: f64,
     restarts: u64,
     checkpoint: Option<u64>,
 }
@@ -47,6 +49,8 @@ pub(super) fn status(state: &ServerState) -> Status {
         open_windows: status.open_windows,
         state_bytes: status.state_bytes,
         watermark_ms: status.watermark_ms,
+        busy_percent: status.load.busy_percent,
+        held_back_percent: status.load.held_back_percent,
         restarts: status.restarts,
         checkpoint: status.last_checkpoint.map(|checkpoint| checkpoint.number),
     });

@@ -57,7 +57,8 @@ impl VisitorMut for SystemColumns {
 fn named_tables(body: &SetExpr, tables: &mut Vec<(String, String)>) {
     match body {
         SetExpr::Select(select) => {
-            let factors = select.from.iter().flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)));
+            let factors =
+                select.from.iter().flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)));
             for factor in factors {
                 let TableFactor::Table { name, alias, args: None, .. } = factor else { continue };
                 let last = name.0.last().and_then(|part| part.as_ident());

@@ -232,7 +232,18 @@ impl Column {
     }
 
     fn of_field(field: &Field) -> Self {
-        Self::new(crate::rewrite::shown_name(field.name()), PgType::from_field(field))
+        let modifier = modifier_of(field.data_type());
+        Self { modifier, ..Self::new(crate::rewrite::shown_name(field.name()), PgType::from_field(field)) }
+    }
+}
+
+/// Precision and scale of a decimal, as `pg_attribute` has them; -1: nothing is said.
+fn modifier_of(data_type: &DataType) -> i32 {
+    match data_type {
+        DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) if *scale >= 0 => {
+            (i32::from(*precision) << 16 | i32::from(*scale)) + 4
+        }
+        _ => -1,
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::checkpoints::{Checkpoint, Checkpoints, Sealing, ToPublish};
 use super::columns::Columns;
+use super::load::{Activity, LoadMeter};
 use super::output::{Output, Written};
 use super::plan::{EpochPlan, Times};
 use super::relief::Relief;
@@ -41,6 +42,7 @@ pub(super) struct Crank<'a> {
     pub(super) relief: Relief,
     pub(super) requests: &'a mut mpsc::Receiver<Request>,
     pub(super) last_status: Option<Duration>,
+    pub(super) load: &'a LoadMeter,
 }
 
 impl Crank<'_> {
@@ -48,10 +50,13 @@ impl Crank<'_> {
     pub(super) async fn run(&mut self) -> Result<PipelineState> {
         let mut stop = self.shared.stop.subscribe();
         loop {
+            self.load.enter(Activity::Busy);
             if let Some(reason) = self.checkpoint_due() {
                 self.seal(reason).await?;
             }
             let deadline = self.deadline();
+            let takes_rows = !self.checkpoints.is_full() && !self.relief.waits;
+            self.load.enter(if takes_rows { Activity::Idle } else { Activity::HeldBack });
             let epoch = tokio::select! {
                 biased;
                 () = stop_requested(&mut stop) => return self.end(PipelineState::Stopped).await,
@@ -65,8 +70,9 @@ impl Crank<'_> {
                     self.checkpoints.ask(request);
                     continue;
                 }
-                epoch = self.inputs.next(deadline), if !self.checkpoints.is_full() && !self.relief.waits => epoch?,
+                epoch = self.inputs.next(deadline), if takes_rows => epoch?,
             };
+            self.load.enter(Activity::Busy);
             if !self.turn(epoch).await? || self.inputs.is_finished() {
                 return self.end(PipelineState::Finished).await;
             }
@@ -95,7 +101,11 @@ impl Crank<'_> {
             let step = self.plan.step(std::mem::take(&mut rows), &times, windows).await.map_err(|error| Error::running(&error))?;
             let rows_out: usize = step.batches.iter().map(RecordBatch::num_rows).sum();
             self.checkpoints.count(0, step.batches.iter().map(|batch| batch.get_array_memory_size() as u64).sum());
-            let written = if step.batches.is_empty() { Written::Taken } else { self.output.write(step.batches).await? };
+            let written = if step.batches.is_empty() {
+                Written::Taken
+            } else {
+                self.load.during(Activity::HeldBack, self.output.write(step.batches)).await?
+            };
             let mut status = self.shared.status.lock();
             status.rows_out += rows_out as u64;
             if step.done || written == Written::Closed {
@@ -169,7 +179,7 @@ impl Crank<'_> {
         let started = self.clock.monotonic();
         let operators = self.snapshot()?;
         let number = self.checkpoints.next_number();
-        let sealed = self.output.seal(number).await?;
+        let sealed = self.load.during(Activity::HeldBack, self.output.seal(number)).await?;
         crash_point::reach("after-seal");
         let checkpoint = Checkpoint { number, positions: self.inputs.positions(), operators };
         let rows_in = self.inputs.metrics().iter().map(|source| source.rows).sum();
@@ -198,7 +208,8 @@ impl Crank<'_> {
     /// Shows the rows of a checkpoint that exists.
     pub(super) async fn publish(&mut self, done: ToPublish) -> Result<()> {
         if let Some(sealed) = &done.sealed {
-            if let Err(error) = self.output.publish(sealed, self.clock.as_ref()).await {
+            let shown = self.load.during(Activity::HeldBack, self.output.publish(sealed, self.clock.as_ref())).await;
+            if let Err(error) = shown {
                 self.checkpoints.keep_unpublished(done);
                 return Err(error);
             }

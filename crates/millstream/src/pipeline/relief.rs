@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use super::crank::Crank;
+use super::load::Activity;
 use super::plan::Times;
 use crate::checkpoint::Reason;
 use crate::error::{Error, Result};
@@ -92,7 +93,7 @@ impl Crank<'_> {
             if over == 0 || self.evict(over) >= over {
                 return Ok(());
             }
-            if let Some(done) = self.checkpoints.drain().await {
+            if let Some(done) = self.load.during(Activity::HeldBack, self.checkpoints.drain()).await {
                 self.publish(done?).await?;
             } else if self.plan.can_leave() >= self.memory.worth_while() {
                 self.seal(Reason::Memory).await?;

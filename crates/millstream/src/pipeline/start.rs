@@ -19,6 +19,7 @@ use super::checkpoints::{Checkpoint, Checkpoints, Schedule};
 use super::columns::{Columns, Wanted, plan_columns};
 use super::crank::Crank;
 use super::lateness::SourceWindows;
+use super::load::{Activity, LoadMeter};
 use super::output::Output;
 use super::plan::EpochPlan;
 use super::relief::Relief;
@@ -62,7 +63,8 @@ pub(crate) struct PipelineSpec {
 
 /// Opens the inputs and spawns the crank; errors of the first start come back here.
 pub(crate) async fn start(mut spec: PipelineSpec) -> Result<PipelineHandle> {
-    let (shared, mut requests) = Shared::new(&spec.name);
+    let load = Arc::new(LoadMeter::new(Arc::clone(&spec.clock)));
+    let (shared, mut requests) = Shared::new(&spec.name, Some(Arc::clone(&load)));
     let mut sources = Vec::new();
     let mut columns = Vec::new();
     for (number, (scan, stream)) in spec.plan.sources.iter().zip(&spec.streams).enumerate() {
@@ -112,7 +114,7 @@ pub(crate) async fn start(mut spec: PipelineSpec) -> Result<PipelineHandle> {
     let handle = PipelineHandle { shared: Arc::clone(&shared) };
     #[expect(clippy::disallowed_methods, reason = "this crate is the spawner of tasks")]
     tokio::spawn(async move {
-        let ended = supervise(&mut spec, &sources, &mut columns, (inputs, plan, checkpoint), &mut requests, &shared).await;
+        let ended = supervise(&mut spec, &sources, &mut columns, (inputs, plan, checkpoint), &mut requests, &shared, &load).await;
         let state = match ended {
             Ok(state) => state,
             Err(error) => {
@@ -123,6 +125,7 @@ pub(crate) async fn start(mut spec: PipelineSpec) -> Result<PipelineHandle> {
             }
         };
         drop(spec);
+        load.end();
         shared.status.lock().state = state;
         shared.ended.send_replace(true);
     });
@@ -209,6 +212,7 @@ async fn supervise(
     (inputs, plan, checkpoint): (Inputs, EpochPlan, Checkpoint),
     requests: &mut mpsc::Receiver<Request>,
     shared: &Shared,
+    load: &LoadMeter,
 ) -> Result<PipelineState> {
     let schedule = Schedule {
         interval: Duration::from_millis(spec.settings.checkpoint_interval_ms),
@@ -247,12 +251,14 @@ async fn supervise(
             requests: &mut *requests,
             relief: Relief::default(),
             last_status: None,
+            load,
         };
         let error = match crank.run().await {
             Ok(state) => return Ok(state),
             Err(error) => error,
         };
         drop(crank);
+        load.enter(Activity::HeldBack);
         finish_checkpoint(&mut checkpoints, &mut spec.output, spec.clock.as_ref()).await?;
         if !replayable || !spec.output.can_discard() || error.is_final() {
             return Err(error);

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::load::{LoadMeter, PipelineLoad};
 use super::requests::{REQUESTS_MAX, Request};
 use crate::checkpoint::CheckpointFigures;
 use crate::error::{Error, Result};
@@ -88,6 +89,8 @@ pub struct PipelineStatus {
     pub idle_sources: Vec<String>,
     /// Restarts after failures.
     pub restarts: u64,
+    /// How it spends its time.
+    pub load: PipelineLoad,
     /// The last checkpoint of a durable pipeline that was taken since it started.
     pub last_checkpoint: Option<CheckpointFigures>,
 }
@@ -114,6 +117,7 @@ impl PipelineStatus {
             clock_ms: 0,
             idle_sources: Vec::new(),
             restarts: 0,
+            load: PipelineLoad::default(),
             last_checkpoint: None,
         }
     }
@@ -127,10 +131,12 @@ pub(crate) struct Shared {
     pub(super) ended: watch::Sender<bool>,
     pub(super) stop: watch::Sender<bool>,
     pub(super) requests: mpsc::Sender<Request>,
+    /// None for one that never ran.
+    pub(super) load: Option<Arc<LoadMeter>>,
 }
 
 impl Shared {
-    pub(super) fn new(name: &str) -> (Arc<Self>, mpsc::Receiver<Request>) {
+    pub(super) fn new(name: &str, load: Option<Arc<LoadMeter>>) -> (Arc<Self>, mpsc::Receiver<Request>) {
         let (requests, taken) = mpsc::channel(REQUESTS_MAX);
         let shared = Self {
             status: Mutex::new(PipelineStatus::new(name)),
@@ -138,6 +144,7 @@ impl Shared {
             ended: watch::Sender::new(false),
             stop: watch::Sender::new(false),
             requests,
+            load,
         };
         (Arc::new(shared), taken)
     }
@@ -152,7 +159,7 @@ pub struct PipelineHandle {
 impl PipelineHandle {
     /// Of a pipeline that does not run: it is paused, or failed before it could start.
     pub(crate) fn ended(name: &str, error: Option<Error>) -> Self {
-        let (shared, _) = Shared::new(name);
+        let (shared, _) = Shared::new(name, None);
         shared.status.lock().state = error.as_ref().map_or(PipelineState::Stopped, |error| PipelineState::Failed(error.to_string()));
         *shared.error.lock() = error;
         shared.ended.send_replace(true);
@@ -173,7 +180,9 @@ impl PipelineHandle {
 
     /// Its figures.
     pub fn status(&self) -> PipelineStatus {
-        self.shared.status.lock().clone()
+        let mut status = self.shared.status.lock().clone();
+        status.load = self.shared.load.as_ref().map(|load| load.figures()).unwrap_or_default();
+        status
     }
 
     /// Waits until it has ended; the error it failed with, if it did.

@@ -9,6 +9,7 @@ use super::run_statement::{object_name, rows_of};
 use crate::catalog::{ColumnSource, Object};
 use crate::error::{Error, Result};
 use crate::file_table::is_file_name;
+use crate::pipeline::PipelineStatus;
 use crate::query::Outcome;
 
 pub(super) fn show(session: &Session, show: &ShowKind) -> Result<Outcome> {
@@ -27,19 +28,8 @@ pub(super) fn show(session: &Session, show: &ShowKind) -> Result<Outcome> {
             rows_of(&["view", "kind"], views.collect())
         }
         ShowKind::Pipelines | ShowKind::Sinks => {
-            let rows = session.engine.pipelines().into_iter().map(|status| {
-                [
-                    status.name,
-                    status.state.to_string(),
-                    status.rows_in.to_string(),
-                    status.rows_out.to_string(),
-                    status.late_rows.to_string(),
-                ]
-                .into_iter()
-                .map(Some)
-                .collect()
-            });
-            rows_of(&["pipeline", "state", "rows_in", "rows_out", "late_rows"], rows.collect())
+            drop(catalog);
+            pipelines(session)
         }
         ShowKind::Functions => {
             let state = session.engine.inner.context.state();
@@ -77,6 +67,24 @@ pub(super) fn show(session: &Session, show: &ShowKind) -> Result<Outcome> {
         ShowKind::Setting(name) => rows_of(&[name.as_str()], vec![vec![Some(session.settings().get(name)?)]]),
         _ => Err(Error::user("0A000", "this SHOW is not supported yet")),
     }
+}
+
+/// A few figures; `SELECT * FROM pipelines()` has all.
+fn pipelines(session: &Session) -> Result<Outcome> {
+    let row = |status: PipelineStatus| {
+        let percent = |share: f64| (!status.state.is_final()).then(|| format!("{share:.0} %"));
+        vec![
+            Some(status.name.clone()),
+            Some(status.state.to_string()),
+            Some(status.rows_in.to_string()),
+            Some(status.rows_out.to_string()),
+            Some(status.late_rows.to_string()),
+            percent(status.load.busy_percent),
+            percent(status.load.held_back_percent),
+        ]
+    };
+    let rows = session.engine.pipelines().into_iter().map(row).collect();
+    rows_of(&["pipeline", "state", "rows_in", "rows_out", "late_rows", "busy", "held_back"], rows)
 }
 
 fn connector(object: &Object) -> Option<String> {

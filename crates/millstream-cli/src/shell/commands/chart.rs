@@ -4,6 +4,7 @@ use std::fs;
 
 use millstream_time::Clock;
 
+use super::super::backend::Flow;
 use super::super::chart::{ChartView, Spec, picture_bytes};
 use super::super::input::Call;
 use super::super::{Failure, Ran, Shell, places};
@@ -27,7 +28,7 @@ fn run(shell: &mut Shell<'_>, call: &Call) -> Ran {
     let rows = shell.start_query(&query)?;
     shell.last_query = Some(query);
     let is_drawn = file.is_none() && shell.shows_rows();
-    let mut view = ChartView::new(spec, rows.is_stream(), is_drawn, shell.screen.has_color());
+    let mut view = ChartView::new(spec, rows.flow() != Flow::Snapshot, is_drawn, shell.screen.has_color());
     let ended = shell.show(rows, &mut view, start)?;
     if let Some(problem) = view.problem() {
         return Err(Failure::Message(problem));

@@ -1,7 +1,6 @@
 //! `\d`: everything there is, or the columns of one table and how it was made.
 
 use super::super::input::Call;
-use super::super::names::rows;
 use super::super::{Ran, Shell};
 use super::{ArgKind, Command, quoted, show_sql};
 
@@ -22,7 +21,7 @@ fn run(shell: &mut Shell<'_>, call: &Call) -> Ran {
     let name = quoted(&call.args);
     show_sql(shell, &format!("DESCRIBE {name}"))?;
     if call.name.ends_with('+') || call.name.eq_ignore_ascii_case("schema") {
-        let made = shell.runtime.block_on(rows(&shell.session, &format!("SHOW CREATE TABLE {name}")));
+        let made = shell.runtime.block_on(shell.backend.text_rows(&format!("SHOW CREATE TABLE {name}")));
         if let Some(statement) = made.first().and_then(|row| row.get(1)) {
             shell.print(&format!("{statement};\n"))?;
         }

@@ -63,7 +63,7 @@ fn tables(shell: &mut Shell<'_>, call: &Call) -> Ran {
     if !call.name.ends_with('+') {
         return show_sql(shell, "SHOW TABLES");
     }
-    shell.names.refresh(shell.runtime, &shell.session);
+    shell.refresh_names_now();
     let names = shell.names.get().clone();
     let mut text = String::new();
     for (table, kind) in &names.tables {
@@ -75,7 +75,7 @@ fn tables(shell: &mut Shell<'_>, call: &Call) -> Ran {
 }
 
 fn functions(shell: &mut Shell<'_>, call: &Call) -> Ran {
-    shell.names.refresh(shell.runtime, &shell.session);
+    shell.refresh_names_now();
     let part = call.args.to_lowercase();
     let functions = shell.names.get().functions.clone();
     let found: Vec<String> =
@@ -84,7 +84,7 @@ fn functions(shell: &mut Shell<'_>, call: &Call) -> Ran {
 }
 
 fn connectors(shell: &mut Shell<'_>, call: &Call) -> Ran {
-    shell.names.refresh(shell.runtime, &shell.session);
+    shell.refresh_names_now();
     let connectors = shell.names.get().connectors.clone();
     let wanted = call.args.trim_matches('\'').to_lowercase();
     let mut text = String::new();
@@ -98,11 +98,11 @@ fn connectors(shell: &mut Shell<'_>, call: &Call) -> Ran {
 }
 
 fn place(shell: &mut Shell<'_>, _: &Call) -> Ran {
-    shell.names.refresh(shell.runtime, &shell.session);
-    let place = shell.data.clone().unwrap_or_else(|| "in memory: nothing outlives this shell".to_owned());
+    shell.refresh_names_now();
+    let place = shell.backend.place();
     let tables = shell.names.get().tables.len();
-    let pipelines = shell.engine.pipelines();
-    let state: u64 = pipelines.iter().map(|status| status.state_bytes).sum();
+    let pipelines = shell.runtime.block_on(shell.backend.pipelines_now())?;
+    let state: u64 = pipelines.iter().map(|pipeline| pipeline.state_bytes).sum();
     shell.print(&format!(
         "data         {place}\ntables       {tables} (views included)\npipelines    {}, state {}\n",
         pipelines.len(),

@@ -120,9 +120,9 @@ pub(crate) fn run(shell: &mut Shell<'_>, call: &Call) -> Ran {
 /// Shows the rows of a statement that a command stands for.
 fn show_sql(shell: &mut Shell<'_>, sql: &str) -> Ran {
     let start = shell.clock.monotonic();
-    let query = shell.start_query(sql)?;
-    let mut view = ResultView::new(shell, query.is_stream());
-    let ended = shell.show(query, &mut view, start)?;
+    let rows = shell.start_query(sql)?;
+    let mut view = ResultView::new(shell, rows.flow());
+    let ended = shell.show(rows, &mut view, start)?;
     if ended.rows == 0 {
         shell.screen.note("(none)");
     }

@@ -3,24 +3,23 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use millstream::{PipelineState, PipelineStatus};
 use millstream_time::Clock;
 use unicode_width::UnicodeWidthStr;
 
 use super::super::input::Call;
 use super::super::live::{Live, Look};
 use super::super::spark::sparkline;
-use super::super::statement::is_running;
 use super::super::{Ran, Shell};
 use super::{ArgKind, Command};
 use crate::format::{BOLD, PLAIN};
 use crate::quantity;
+use crate::status_line::Progress;
 
 pub(super) const COMMAND: Command = Command {
     names: &["pipelines", "top"],
     usage: "",
-    about: "all pipelines, live: rates, lag, state",
-    help: "q or Ctrl-C leaves, space holds the picture still. Without a terminal the figures are printed once.\n\n  \\pipelines",
+    about: "all pipelines, live: rates, lag, back-pressure",
+    help: "'busy' and 'held back' are shares of the last second: at work, and waiting for the sink or a checkpoint.\nq or Ctrl-C leaves, space holds the picture still. Without a terminal the figures are printed once.\n\n  \\pipelines",
     arg: ArgKind::None,
     run,
 };
@@ -41,7 +40,7 @@ struct History {
 }
 
 impl History {
-    fn look(&mut self, at: Duration, status: &PipelineStatus) {
+    fn look(&mut self, at: Duration, status: &Progress) {
         let seconds = at.saturating_sub(self.at).as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
         let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / seconds;
@@ -60,12 +59,12 @@ fn run(shell: &mut Shell<'_>, _: &Call) -> Ran {
     let mut histories: BTreeMap<String, History> = BTreeMap::new();
     let has_color = shell.screen.has_color() && shell.shows_rows();
     if !shell.shows_rows() {
-        let lines = lines(&shell.engine.pipelines(), &histories, false);
+        let lines = lines(&shell.runtime.block_on(shell.backend.pipelines_now())?, &histories, false);
         return shell.print(&(lines.join("\n") + "\n"));
     }
     let mut live = Live::default();
     loop {
-        let pipelines = shell.engine.pipelines();
+        let pipelines = shell.runtime.block_on(shell.backend.pipelines_now())?;
         let now = shell.clock.monotonic();
         for status in &pipelines {
             histories.entry(status.name.clone()).or_default().look(now, status);
@@ -77,10 +76,24 @@ fn run(shell: &mut Shell<'_>, _: &Call) -> Ran {
     }
 }
 
-const HEAD: [&str; 11] =
-    ["pipeline", "state", "in/s", "out/s", "rows in", "rows out", "late", "watermark", "behind", "state held", "checkpoint"];
+/// Those that matter most first: a narrow terminal cuts the last.
+const HEAD: [&str; 13] = [
+    "pipeline",
+    "state",
+    "in/s",
+    "out/s",
+    "busy",
+    "held back",
+    "behind",
+    "state held",
+    "checkpoint",
+    "late",
+    "rows in",
+    "rows out",
+    "watermark",
+];
 
-fn lines(pipelines: &[PipelineStatus], histories: &BTreeMap<String, History>, has_color: bool) -> Vec<String> {
+fn lines(pipelines: &[Progress], histories: &BTreeMap<String, History>, has_color: bool) -> Vec<String> {
     if pipelines.is_empty() {
         return vec!["no pipelines (INSERT INTO … SELECT from a stream starts one; \\help pipelines)".to_owned()];
     }
@@ -100,10 +113,10 @@ fn lines(pipelines: &[PipelineStatus], histories: &BTreeMap<String, History>, ha
     let mut lines = vec![head];
     for (status, row) in pipelines.iter().zip(&rows) {
         let history = histories.get(&status.name).unwrap_or(&none);
-        let is_failed = matches!(status.state, PipelineState::Failed(_));
+        let is_failed = status.error.is_some();
         let (on, off) = if has_color && is_failed { (RED, PLAIN) } else { ("", "") };
         lines.push(format!("{on}{}{off}  {}", line(row), sparkline(&history.rates_in, HISTORY_MAX)).trim_end().to_owned());
-        if let PipelineState::Failed(message) = &status.state {
+        if let Some(message) = &status.error {
             lines.extend(message.lines().take(2).map(|line| format!("  {line}")));
         }
         if !status.idle_sources.is_empty() {
@@ -113,23 +126,26 @@ fn lines(pipelines: &[PipelineStatus], histories: &BTreeMap<String, History>, ha
     lines
 }
 
-fn cells(status: &PipelineStatus, history: &History) -> Vec<String> {
-    let rate = |value: f64| if is_running(status) { quantity::count(value) } else { "-".to_owned() };
+fn cells(status: &Progress, history: &History) -> Vec<String> {
+    let rate = |value: f64| if status.is_running { quantity::count(value) } else { "-".to_owned() };
     let watermark = status.watermark_ms.and_then(chrono::DateTime::from_timestamp_millis);
     let age =
         |since: i64| u64::try_from(status.clock_ms.saturating_sub(since)).ok().map(|ms| quantity::duration(Duration::from_millis(ms)));
+    let percent = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), |share| format!("{share:.0} %"));
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     vec![
         status.name.clone(),
-        status.state.to_string(),
+        status.state.clone(),
         rate(history.rates_in.last().copied().flatten().unwrap_or(0.0)),
         rate(history.rate_out),
-        quantity::rows(status.rows_in),
-        quantity::rows(status.rows_out),
-        quantity::rows(status.late_rows),
-        or_dash(watermark.map(|time| time.naive_utc().format("%m-%d %H:%M:%S").to_string())),
+        percent(status.busy_percent),
+        percent(status.held_back_percent),
         or_dash(status.watermark_ms.and_then(age)),
         quantity::bytes(status.state_bytes),
-        or_dash(status.last_checkpoint.as_ref().and_then(|checkpoint| age(checkpoint.created_ms)).map(|age| format!("{age} ago"))),
+        or_dash(status.checkpoint_ms.and_then(age).map(|age| format!("{age} ago"))),
+        quantity::rows(status.late_rows),
+        quantity::rows(status.rows_in),
+        quantity::rows(status.rows_out),
+        or_dash(watermark.map(|time| time.naive_utc().format("%m-%d %H:%M:%S").to_string())),
     ]
 }

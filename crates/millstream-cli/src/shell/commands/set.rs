@@ -56,7 +56,7 @@ fn list(shell: &mut Shell<'_>) -> Ran {
     shell.print(&text)
 }
 
-fn value_of(shell: &Shell<'_>, name: &str) -> Result<String, Failure> {
+fn value_of(shell: &mut Shell<'_>, name: &str) -> Result<String, Failure> {
     Ok(match name {
         "edit_mode" => if shell.view.edit_mode == EditMode::Vi { "vi" } else { "emacs" }.to_owned(),
         "timing" => on_off(shell.view.timing).to_owned(),
@@ -64,7 +64,7 @@ fn value_of(shell: &Shell<'_>, name: &str) -> Result<String, Failure> {
         "sparklines" => on_off(shell.view.sparklines).to_owned(),
         name => match shell.variables.get(name) {
             Some(value) => value.clone(),
-            None => shell.session.settings().get(name)?,
+            None => shell.runtime.block_on(shell.backend.setting(name))?,
         },
     })
 }
@@ -81,7 +81,7 @@ fn set(shell: &mut Shell<'_>, name: &str, value: &str) -> Ran {
         "timing" => shell.view.timing = switch(Some(value), false)?,
         "pager" => shell.view.pager = switch(Some(value), false)?,
         "sparklines" => shell.view.sparklines = switch(Some(value), false)?,
-        name if shell.session.settings().get(name).is_ok() => shell.session.set(name, value)?,
+        name if shell.runtime.block_on(shell.backend.setting(name)).is_ok() => shell.runtime.block_on(shell.backend.set(name, value))?,
         name if is_name(name) => drop(shell.variables.insert(name.to_owned(), value.to_owned())),
         name => return Err(Failure::Message(format!("a variable is letters, digits and _: got '{name}'"))),
     }

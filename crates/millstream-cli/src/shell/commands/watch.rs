@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use millstream_time::Clock;
 
+use super::super::backend::Flow;
 use super::super::input::Call;
 use super::super::live::{Live, Look};
 use super::super::{Failure, Ran, Shell};
@@ -51,7 +52,7 @@ fn run(shell: &mut Shell<'_>, call: &Call) -> Ran {
 fn look(shell: &mut Shell<'_>, query: &str, seconds: f64) -> Result<Vec<String>, Failure> {
     let start = shell.clock.monotonic();
     let rows = shell.start_query(query)?;
-    if rows.is_stream() {
+    if rows.flow() == Flow::Stream {
         let hint = "hint: it shows its rows as they come without \\watch; a materialized view over it can be watched";
         return Err(Failure::Message(format!("\\watch runs queries that end, this one reads a stream ({hint})")));
     }
