@@ -8,19 +8,19 @@ use std::time::Duration;
 
 use nu_ansi_term::{Color, Style};
 use reedline::{
-    ColumnarMenu, DefaultHinter, EditCommand, Emacs, FileBackedHistory, KeyCode, KeyModifiers, Keybindings, MenuBuilder, Reedline,
-    ReedlineEvent, ReedlineMenu, Signal, Vi, default_emacs_keybindings, default_vi_insert_keybindings, default_vi_normal_keybindings,
+    ColumnarMenu, DefaultHinter, EditCommand, Emacs, KeyCode, KeyModifiers, Keybindings, MenuBuilder, Reedline, ReedlineEvent,
+    ReedlineMenu, Signal, Vi, default_emacs_keybindings, default_vi_insert_keybindings, default_vi_normal_keybindings,
 };
 
 use super::Shell;
 use super::completer::SqlCompleter;
 use super::highlighter::SqlHighlighter;
+use super::history::DiscreetHistory;
 use super::places;
 use super::prompt::MillPrompt;
 use super::validator::StatementValidator;
 use super::view_settings::EditMode;
 
-const HISTORY_ENTRIES_MAX: usize = 10_000;
 const MENU: &str = "completion";
 /// How often the editor looks whether the shell must end.
 const POLL_EVERY: Duration = Duration::from_millis(100);
@@ -111,9 +111,8 @@ fn must_end(shell: &Shell<'_>) -> Arc<AtomicBool> {
     Arc::clone(&shell.signals.must_end)
 }
 
-fn history() -> Option<FileBackedHistory> {
-    let path = places::history()?;
-    FileBackedHistory::with_file(HISTORY_ENTRIES_MAX, path).ok()
+fn history() -> Option<DiscreetHistory> {
+    DiscreetHistory::open(places::history()?)
 }
 
 fn menu(has_color: bool) -> ColumnarMenu {

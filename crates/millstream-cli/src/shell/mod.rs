@@ -18,6 +18,7 @@ mod commands;
 mod completer;
 mod editor;
 mod highlighter;
+mod history;
 mod input;
 mod keywords;
 mod live;
