@@ -15,12 +15,12 @@ use super::output::{Output, Written};
 use super::plan::{EpochPlan, Times};
 use super::relief::Relief;
 use super::requests::Request;
-use super::status::{PipelineState, Shared};
+use super::status::{PipelineState, Shared, SourceStatus};
 use crate::checkpoint::Reason;
 use crate::context::EpochClock;
 use crate::crash_point;
 use crate::error::{Error, Result};
-use crate::input::{EpochInput, Inputs};
+use crate::input::{EpochInput, Inputs, SourceMetrics};
 use crate::memory::MemoryShare;
 use crate::model::PinnedModels;
 
@@ -251,9 +251,9 @@ impl Crank<'_> {
         status.last_rejected =
             sources.iter().find_map(|source| source.last_rejected.as_ref()).map(|example| format!("{}: {}", example.place, example.reason));
         let watermark = sources.iter().map(|source| source.watermark).min().unwrap_or_default();
-        status.watermark_ms = (watermark != Watermark::MIN && watermark != Watermark::MAX).then(|| watermark.as_ms());
-        let idle = sources.iter().filter(|source| source.idle_lanes > 0 && source.idle_lanes + source.finished_lanes == source.lanes);
-        status.idle_sources = idle.map(|source| source.name.clone()).collect();
+        status.watermark_ms = shown(watermark);
+        status.sources = sources.iter().map(told).collect();
+        status.idle_sources = status.sources.iter().filter(|source| source.is_idle).map(|source| source.name.clone()).collect();
         status.late_rows = self.columns.iter().map(Columns::late_rows).sum();
         (status.untimed_rows, status.open_windows, status.state_bytes, status.stored_bytes) = (0, 0, 0, 0);
         for operator in self.plan.metrics() {
@@ -264,6 +264,25 @@ impl Crank<'_> {
             status.stored_bytes += operator.stored_bytes;
         }
         status.state_bytes_max = status.state_bytes_max.max(status.state_bytes);
+    }
+}
+
+/// A watermark that says something.
+fn shown(watermark: Watermark) -> Option<i64> {
+    (watermark != Watermark::MIN && watermark != Watermark::MAX).then(|| watermark.as_ms())
+}
+
+/// What people are told of a source.
+fn told(source: &SourceMetrics) -> SourceStatus {
+    SourceStatus {
+        name: source.name.clone(),
+        rows: source.rows,
+        bytes: source.bytes,
+        rejected_rows: source.rejected_rows,
+        watermark_ms: shown(source.watermark),
+        lanes: source.lanes as u64,
+        is_idle: source.idle_lanes > 0 && source.idle_lanes + source.finished_lanes == source.lanes,
+        is_finished: source.lanes > 0 && source.finished_lanes == source.lanes,
     }
 }
 

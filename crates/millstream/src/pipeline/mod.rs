@@ -27,4 +27,4 @@ pub use load::PipelineLoad;
 pub(crate) use output::Output;
 pub(crate) use side_tables::SideTable;
 pub(crate) use start::{PipelineSpec, sources_with_windows, start};
-pub use status::{PipelineHandle, PipelineState, PipelineStatus};
+pub use status::{PipelineFailure, PipelineHandle, PipelineState, PipelineStatus, SourceStatus};

@@ -24,7 +24,7 @@ use super::output::Output;
 use super::plan::EpochPlan;
 use super::relief::Relief;
 use super::requests::Request;
-use super::status::{PipelineHandle, PipelineState, Shared};
+use super::status::{PipelineHandle, PipelineState, Shared, SourceStatus};
 use crate::blocking::Blocking;
 use crate::catalog::{LateRows, Stream};
 use crate::checkpoint::{Claim, Fingerprint, PipelineStore, PlanIdentity};
@@ -65,6 +65,8 @@ pub(crate) struct PipelineSpec {
 pub(crate) async fn start(mut spec: PipelineSpec) -> Result<PipelineHandle> {
     let load = Arc::new(LoadMeter::new(Arc::clone(&spec.clock)));
     let (shared, mut requests) = Shared::new(&spec.name, Some(Arc::clone(&load)));
+    shared.status.lock().sources =
+        spec.plan.sources.iter().map(|scan| SourceStatus { name: scan.table.name.clone(), ..SourceStatus::default() }).collect();
     let mut sources = Vec::new();
     let mut columns = Vec::new();
     for (number, (scan, stream)) in spec.plan.sources.iter().zip(&spec.streams).enumerate() {
@@ -120,6 +122,7 @@ pub(crate) async fn start(mut spec: PipelineSpec) -> Result<PipelineHandle> {
             Err(error) => {
                 tracing::debug!(pipeline = spec.name, %error, "pipeline failed");
                 spec.output.fail(&error).await;
+                shared.note_failure(spec.clock.now(), &error, false);
                 *shared.error.lock() = Some(error.clone());
                 PipelineState::Failed(error.to_string())
             }
@@ -267,7 +270,7 @@ async fn supervise(
             // Somebody will make room; until then the pipeline waits, however long that takes.
             tracing::warn!(pipeline = spec.name, %error, checkpoint = checkpoints.last.number, "the sink's disk is full; it is tried again");
             spec.output.discard().await?;
-            shared.status.lock().restarts += 1;
+            shared.note_failure(spec.clock.now(), &error, true);
             spec.clock.sleep(Duration::from_millis(FULL_DISK_DELAY_MS)).await;
             continue;
         }
@@ -283,9 +286,9 @@ async fn supervise(
             });
         }
         tracing::warn!(pipeline = spec.name, %error, checkpoint = checkpoints.last.number, "pipeline restarts from its last checkpoint");
+        shared.note_failure(spec.clock.now(), &error, true);
         failed_at = Some((checkpoints.last.number, error));
         spec.output.discard().await?;
-        shared.status.lock().restarts += 1;
         spec.clock.sleep(Duration::from_millis(RESTART_DELAY_MS)).await;
     }
 }

@@ -47,6 +47,43 @@ impl fmt::Display for PipelineState {
     }
 }
 
+/// Failures of a pipeline that its status remembers.
+const FAILURES_MAX: usize = 16;
+
+/// What a pipeline has read from one of its sources.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct SourceStatus {
+    /// The stream's name.
+    pub name: String,
+    /// Rows read.
+    pub rows: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Rows that did not decode.
+    pub rejected_rows: u64,
+    /// Its watermark, in milliseconds since 1970; `None` before the first row and after the end.
+    pub watermark_ms: Option<i64>,
+    /// Pieces it is read in.
+    pub lanes: u64,
+    /// All of them wait for rows.
+    pub is_idle: bool,
+    /// All of them have ended.
+    pub is_finished: bool,
+}
+
+/// A failure of a pipeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PipelineFailure {
+    /// When, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// What went wrong.
+    pub message: String,
+    /// It went on from its last checkpoint; false: it has ended.
+    pub restarted: bool,
+}
+
 /// Figures of a pipeline, as of its last epoch.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
@@ -87,8 +124,14 @@ pub struct PipelineStatus {
     pub clock_ms: i64,
     /// Sources all of whose lanes are idle.
     pub idle_sources: Vec<String>,
+    /// What it reads.
+    pub sources: Vec<SourceStatus>,
+    /// The table, materialized view or sink that its rows go to; `None`: to whoever reads the query.
+    pub writes_into: Option<String>,
     /// Restarts after failures.
     pub restarts: u64,
+    /// Its last failures, oldest first.
+    pub failures: Vec<PipelineFailure>,
     /// How it spends its time.
     pub load: PipelineLoad,
     /// The last checkpoint of a durable pipeline that was taken since it started.
@@ -116,7 +159,10 @@ impl PipelineStatus {
             watermark_ms: None,
             clock_ms: 0,
             idle_sources: Vec::new(),
+            sources: Vec::new(),
+            writes_into: None,
             restarts: 0,
+            failures: Vec::new(),
             load: PipelineLoad::default(),
             last_checkpoint: None,
         }
@@ -147,6 +193,16 @@ impl Shared {
             load,
         };
         (Arc::new(shared), taken)
+    }
+
+    /// Remembers a failure.
+    pub(super) fn note_failure(&self, at_ms: i64, error: &Error, restarted: bool) {
+        let mut status = self.status.lock();
+        status.restarts += u64::from(restarted);
+        if status.failures.len() >= FAILURES_MAX {
+            status.failures.remove(0);
+        }
+        status.failures.push(PipelineFailure { at_ms, message: error.to_string(), restarted });
     }
 }
 
@@ -183,6 +239,11 @@ impl PipelineHandle {
         let mut status = self.shared.status.lock().clone();
         status.load = self.shared.load.as_ref().map(|load| load.figures()).unwrap_or_default();
         status
+    }
+
+    /// Says where its rows go, for people.
+    pub(crate) fn set_target(&self, name: &str) {
+        self.shared.status.lock().writes_into = Some(name.to_owned());
     }
 
     /// Waits until it has ended; the error it failed with, if it did.

@@ -85,6 +85,8 @@ pub struct Relation {
     pub schema: SchemaRef,
     /// False if it never ends.
     pub bounded: bool,
+    /// What a stream is read from or written to.
+    pub connector: Option<String>,
 }
 
 impl Session {
@@ -193,7 +195,11 @@ impl Engine {
             Object::View { sql } => (RelationKind::View, Some(sql.clone()), self.registered_schema(name)?, true),
             Object::Table => (RelationKind::Table, None, self.registered_schema(name)?, true),
         };
-        Some(Relation { name: name.to_owned(), kind, sql, schema, bounded })
+        let connector = match object {
+            Object::Stream(stream) => stream.options.get("connector").map(str::to_owned),
+            _ => None,
+        };
+        Some(Relation { name: name.to_owned(), kind, sql, schema, bounded, connector })
     }
 
     fn registered_schema(&self, name: &str) -> Option<SchemaRef> {

@@ -47,7 +47,12 @@ pub(super) fn spec(
 
 /// Where a pipeline's rows go.
 enum Target {
-    Connector { options: Options, schema: SchemaRef },
+    /// `into` is the table it writes through; `None`: the pipeline has options of its own.
+    Connector {
+        into: Option<String>,
+        options: Options,
+        schema: SchemaRef,
+    },
     Stored(Arc<StoredTable>),
 }
 
@@ -59,11 +64,22 @@ impl Target {
         }
     }
 
+    /// What the rows go to, in a word for people.
+    fn name(&self) -> String {
+        match self {
+            Self::Connector { into: Some(table), .. } => table.clone(),
+            Self::Connector { into: None, options, .. } => options.get("connector").unwrap_or_default().to_owned(),
+            Self::Stored(table) => table.name().to_owned(),
+        }
+    }
+
     /// Ready to be written; what is wrong with options is told here.
     fn open(self, session: &Session) -> Result<OpenTarget> {
         let engine = &session.engine.inner;
         Ok(match self {
-            Self::Connector { options, schema } => OpenTarget::Sink(engine.connectors.sink(options, schema, Arc::clone(&engine.clock))?),
+            Self::Connector { options, schema, .. } => {
+                OpenTarget::Sink(engine.connectors.sink(options, schema, Arc::clone(&engine.clock))?)
+            }
             Self::Stored(table) => OpenTarget::Stored(table),
         })
     }
@@ -125,7 +141,10 @@ pub(super) async fn insert_into(session: &Session, insert: &Insert, sql: &str) -
 fn sink_target(session: &Session, name: &str) -> Result<Target> {
     let catalog = session.engine.inner.catalog.read();
     match catalog.get(name) {
-        Some(Object::Stream(stream)) => Ok(Target::Connector { options: stream.options.clone(), schema: Arc::clone(&stream.physical) }),
+        Some(Object::Stream(stream)) => {
+            let into = Some(name.to_owned());
+            Ok(Target::Connector { into, options: stream.options.clone(), schema: Arc::clone(&stream.physical) })
+        }
         Some(Object::Stored(table)) => Ok(Target::Stored(Arc::clone(table))),
         Some(object) => Err(Error::user("42809", format!("{name} is a {}: it cannot be written", object.word()))),
         None => {
@@ -165,7 +184,7 @@ pub(super) async fn create_sink(session: &Session, create: &CreateSink, sql: &st
         SinkTarget::Options(options) => {
             let options = Options::from_pairs(options.iter().map(|option| (option.key.clone(), option.value.clone())));
             let schema = Arc::clone(logical.schema().inner());
-            write(session, planner, name, &logical, Target::Connector { options, schema }, late_into).await
+            write(session, planner, name, &logical, Target::Connector { into: None, options, schema }, late_into).await
         }
     }
 }
@@ -179,6 +198,7 @@ async fn write(
     target: Target,
     late_into: Option<String>,
 ) -> Result<Outcome> {
+    let into = target.name();
     let target = target.open(session)?;
     match planner.plan(logical)? {
         Planned::Bounded(_) if session.replaying.is_some() => {
@@ -203,7 +223,10 @@ async fn write(
             if started.is_err() && session.replaying.is_none() {
                 session.forget(ObjectKind::Pipeline, &name).await?;
             }
-            started.map(Outcome::Pipeline)
+            started.map(|handle| {
+                handle.set_target(&into);
+                Outcome::Pipeline(handle)
+            })
         }
     }
 }

@@ -91,7 +91,10 @@ pub(super) async fn create_materialized_view(session: &Session, create: &CreateV
     let output = Output::Sink { sink, side_tables: side_tables.open(&name, id) };
     let spec = spec(session, planner, name.clone(), plan, streams, output);
     match start_stored(session, spec, id, sql).await {
-        Ok(handle) => Ok(Outcome::Pipeline(handle)),
+        Ok(handle) => {
+            handle.set_target(&name);
+            Ok(Outcome::Pipeline(handle))
+        }
         Err(error) => {
             if session.replaying.is_none() {
                 session.forget(ObjectKind::MaterializedView, &name).await?;
