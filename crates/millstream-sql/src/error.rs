@@ -43,6 +43,12 @@ pub enum SqlErrorKind {
     Grouping,
     /// Types do not fit, or a type name is unknown.
     Type,
+    /// A constant is no value of its type.
+    Value,
+    /// A constant is too large for its type.
+    Range,
+    /// A constant is divided by zero.
+    DivisionByZero,
     /// A name is declared twice.
     Duplicate,
     /// Understood, but this version cannot do it.
@@ -199,6 +205,9 @@ impl SqlError {
             SqlErrorKind::UnknownFunction => "42883",
             SqlErrorKind::Grouping => "42803",
             SqlErrorKind::Type => "42804",
+            SqlErrorKind::Value => "22P02",
+            SqlErrorKind::Range => "22003",
+            SqlErrorKind::DivisionByZero => "22012",
             SqlErrorKind::Duplicate => "42710",
             SqlErrorKind::Unsupported => "0A000",
             SqlErrorKind::Window | SqlErrorKind::Option => "22023",

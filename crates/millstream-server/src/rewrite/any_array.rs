@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{Array, BinaryOperator, Expr, Query, SetExpr, UnaryOperator, VisitMut, VisitorMut};
 
 use super::{call, literal_text, string};
+use crate::values::array_parts;
 
 pub(super) fn rewrite(query: &mut Query) -> millstream::Result<()> {
     let _ = VisitMut::visit(query, &mut AnyArray);
@@ -58,12 +59,9 @@ fn elements(expr: &Expr) -> Option<Vec<Expr>> {
         Expr::Array(Array { elem, .. }) => Some(elem.clone()),
         Expr::Cast { expr: inner, .. } if matches!(inner.as_ref(), Expr::Array(_)) => elements(inner),
         _ => {
-            let inner = literal_text(expr)?.trim().strip_prefix('{')?.strip_suffix('}')?;
-            if inner.contains(['"', '\\', '{']) {
-                return None;
-            }
-            let parts = inner.split(',').map(str::trim).filter(|part| !part.is_empty());
-            Some(parts.map(string).collect())
+            let parts = array_parts(literal_text(expr)?).ok()?;
+            let null = || Expr::Value(datafusion::sql::sqlparser::ast::Value::Null.into());
+            Some(parts.into_iter().map(|part| part.map_or_else(null, |text| string(&text))).collect())
         }
     }
 }

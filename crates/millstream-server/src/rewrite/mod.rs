@@ -11,6 +11,7 @@ mod result_names;
 mod set_functions;
 mod subqueries;
 mod system_columns;
+mod vectors;
 
 use datafusion::sql::sqlparser::ast::{self, Expr, Ident, ObjectName, Query};
 
@@ -27,6 +28,7 @@ const RULES: &[Rule] = &[
     from_functions::rewrite,
     set_functions::rewrite,
     base_types::rewrite,
+    vectors::rewrite,
     any_array::rewrite,
     casts::rewrite,
     subqueries::rewrite,

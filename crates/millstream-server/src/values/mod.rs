@@ -14,7 +14,7 @@ mod writer;
 
 pub(crate) use from_text::column_of_text;
 pub(crate) use inferred::{Declared, Lookup, columns_of_plan, type_beside};
-pub(crate) use parameter::{binary_text, parameter_literal, sql_type_name};
+pub(crate) use parameter::{array_parts, binary_text, parameter_literal, sql_type_name};
 pub(crate) use pg_type::{Column, PG_TYPE, PgType, columns_of, modifier_of_sql, type_of_sql};
 pub(crate) use text::Zone;
 pub(crate) use writer::{RowWriter, Style};

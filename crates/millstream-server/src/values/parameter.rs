@@ -134,7 +134,7 @@ pub(crate) fn binary_text(bytes: &[u8], pg_type: &PgType) -> Result<String> {
             let parts: [u8; 16] = bytes.try_into().map_err(|_| wrong())?;
             let part = |from: usize| i32::from_be_bytes([parts[from], parts[from + 1], parts[from + 2], parts[from + 3]]);
             let micros = i64::from(part(0)) << 32 | i64::from(part(4).cast_unsigned());
-            text::interval(&mut out, part(12), part(8), micros);
+            return Ok(interval_literal(part(12), part(8), micros));
         }
         PgType::UUID => {
             let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -148,6 +148,13 @@ pub(crate) fn binary_text(bytes: &[u8], pg_type: &PgType) -> Result<String> {
         _ => return utf8(bytes),
     }
     utf8(&out)
+}
+
+/// An interval as the planner reads it: units with numbers, no clock.
+fn interval_literal(months: i32, days: i32, micros: i64) -> String {
+    let sign = if micros < 0 { "-" } else { "" };
+    let (seconds, fraction) = (micros.unsigned_abs() / 1_000_000, micros.unsigned_abs() % 1_000_000);
+    format!("{months} months {days} days {sign}{seconds}.{fraction:06} seconds")
 }
 
 /// A binary array of one dimension in its text form.
@@ -183,7 +190,7 @@ fn array_literal(text: &str, element: &PgType) -> Result<Expr> {
 }
 
 /// The elements of an array of one dimension in its text form.
-pub(super) fn array_parts(text: &str) -> Result<Vec<Option<String>>> {
+pub(crate) fn array_parts(text: &str) -> Result<Vec<Option<String>>> {
     let malformed = || WireError::new("22P02", format!("malformed array literal: \"{text}\""));
     let inner = text.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).ok_or_else(malformed)?;
     let mut parts = Vec::new();
@@ -230,6 +237,14 @@ mod tests {
         assert_eq!(
             literal(&[0, 2, 0xea, 0x5d, 0xbb, 0x1f, 0x6f, 0x35], Format::Binary, &PgType::TIMESTAMPTZ),
             "CAST('2026-01-02 03:04:05.678901+00' AS TIMESTAMP WITH TIME ZONE)"
+        );
+        assert_eq!(
+            literal(
+                &[0xff, 0xff, 0xff, 0xff, 0xff, 0xf0, 0xbd, 0xc0, 0, 0, 0, 3, 0xff, 0xff, 0xff, 0xff],
+                Format::Binary,
+                &PgType::INTERVAL
+            ),
+            "CAST('-1 months 3 days -1.000000 seconds' AS INTERVAL)"
         );
         assert_eq!(parameter_literal(None, Format::Text, &PgType::INT4).unwrap().to_string(), "CAST(NULL AS INTEGER)");
         assert_eq!(

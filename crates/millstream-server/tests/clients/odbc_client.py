@@ -63,7 +63,7 @@ def _():
         cursor.execute("SELECT * FROM nope")
         raise AssertionError("no error")
     except pyodbc.Error as error:
-        equal(error.args[0], "42S02")
+        equal(error.args[0], "42P01")
     connection.rollback()
     connection.autocommit = True
     equal(cursor.execute("SELECT 2").fetchone()[0], 2)

@@ -1,5 +1,6 @@
 //! DataFusion's errors in the user's words.
 
+use datafusion::arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Span};
 
@@ -37,9 +38,19 @@ fn translate(err: &DataFusionError, known_tables: &[String]) -> SqlError {
         // Some of the user's mistakes are reported so.
         DataFusionError::Internal(text) if text.contains("match any signature") => plan_error(&clean(text), known_tables),
         DataFusionError::Internal(text) => SqlError::new(SqlErrorKind::Internal, clean(text)),
-        DataFusionError::ArrowError(inner, _) => SqlError::new(SqlErrorKind::Type, clean(&inner.to_string())),
+        DataFusionError::ArrowError(inner, _) => SqlError::new(kind_of_arrow(inner), clean(&inner.to_string())),
         DataFusionError::Execution(text) => SqlError::new(SqlErrorKind::Plan, clean(text)),
         other => SqlError::new(SqlErrorKind::Internal, clean(&other.strip_backtrace())),
+    }
+}
+
+/// Constants are computed while a query is planned: what goes wrong then is what would go wrong with a row.
+fn kind_of_arrow(error: &ArrowError) -> SqlErrorKind {
+    match error {
+        ArrowError::CastError(_) | ArrowError::ParseError(_) => SqlErrorKind::Value,
+        ArrowError::ArithmeticOverflow(_) => SqlErrorKind::Range,
+        ArrowError::DivideByZero => SqlErrorKind::DivisionByZero,
+        _ => SqlErrorKind::Type,
     }
 }
 
