@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use millstream::{Engine, Settings};
-use millstream_server::{Server, ServerConfig};
+use millstream_server::{Listening, Server, ServerConfig};
 
 use crate::args::Options;
 use crate::interrupt::Interrupts;
@@ -103,13 +103,15 @@ async fn start(serve: &Serve, options: &Options) -> Result<(Engine, Server), Str
         result_rows_max: serve.max_rows,
         ..ServerConfig::default()
     };
-    let engine = builder.build().await.map_err(|error| error.to_string())?;
-    match Server::start(engine.clone(), config).await {
-        Ok(server) => Ok((engine, server)),
+    let listening = Listening::start(config).await.map_err(|error| {
+        let hint = error.hint.as_deref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
+        format!("{}{hint}", error.message)
+    })?;
+    match builder.build().await {
+        Ok(engine) => Ok((engine.clone(), listening.serve(engine))),
         Err(error) => {
-            engine.shutdown().await;
-            let hint = error.hint.as_deref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
-            Err(format!("{}{hint}", error.message))
+            listening.stop().await;
+            Err(error.to_string())
         }
     }
 }

@@ -25,4 +25,4 @@ mod values;
 
 pub use config::ServerConfig;
 pub use error::WireError;
-pub use server::Server;
+pub use server::{Listening, Server};

@@ -148,7 +148,7 @@ impl Connection {
             let clock = Arc::clone(&self.server.clock);
             let columns = super::subscription::with_progress(&table.schema);
             let subscription = Subscription::of_table(session, clock, table.name, &table.schema, options.snapshot)?;
-            return Ok(ResultRows::of_subscription(subscription, columns_of(&columns)));
+            return Ok(ResultRows::of_subscription(subscription.counted(&self.server), columns_of(&columns)));
         }
         let placed = |error: millstream::Error| WireError::of_engine(&error, &parsed.text, 0);
         let session = self.streaming.clone();
@@ -159,7 +159,7 @@ impl Connection {
             })
             .await?;
         let columns = super::subscription::with_progress(&query.schema());
-        Ok(ResultRows::of_subscription(Subscription::of_query(query), columns_of(&columns)))
+        Ok(ResultRows::of_subscription(Subscription::of_query(query).counted(&self.server), columns_of(&columns)))
     }
 
     /// What a statement will give; `None`: no rows. Nothing runs, except what only looks.

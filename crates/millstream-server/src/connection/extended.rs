@@ -8,6 +8,7 @@ use super::parameters::{self, bound};
 use super::rows::ResultRows;
 use super::send::Sent;
 use crate::error::{Result, WireError};
+use crate::metrics::AtWork;
 use crate::protocol::incoming::{Bind, Target};
 use crate::protocol::{Message, outgoing};
 use crate::statement::{Command, TransactionCommand, WireStatement, read_all};
@@ -183,6 +184,8 @@ impl Connection {
     async fn execute_portal(&mut self, name: String, rows_max: usize) -> Result<()> {
         let mut portal = self.portals.remove(&name).ok_or_else(|| no_portal(&name))?;
         self.start_statement();
+        let server = Arc::clone(&self.server);
+        let _at_work = AtWork::begin(&server.metrics, server.clock.as_ref());
         let executed = self.run_portal(&mut portal, rows_max).await;
         // A portal whose statement has ended the transaction goes with it.
         if executed.as_ref().is_ok_and(|keeps| *keeps) {

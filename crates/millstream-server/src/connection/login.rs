@@ -11,9 +11,10 @@ use super::transaction::Transaction;
 use super::{Connection, Identity};
 use crate::catalog::WireSql;
 use crate::error::{Result, WireError};
+use crate::protocol::startup::STARTUP_BYTES_MAX;
 use crate::protocol::{Message, Opening, StartupRequest, Stream, Wire, outgoing};
 use crate::security::scram;
-use crate::server::ServerState;
+use crate::server::{Lobby, ServerState};
 use crate::settings::Variables;
 
 /// Requests for encryption before the real beginning at most.
@@ -21,8 +22,7 @@ const OPENINGS_MAX: usize = 4;
 
 /// Serves one client from its first byte to its last.
 pub(crate) async fn accept(server: Arc<ServerState>, socket: TcpStream) {
-    // Small answers must not wait for more to come; without it they are slower, not wrong.
-    let _ = socket.set_nodelay(true);
+    keep_alive(&socket);
     let peer = socket.peer_addr().ok();
     let mut wire = Wire::new(Stream::Plain(socket), server.config.message_bytes_max);
     let limit = Duration::from_millis(server.config.startup_ms_max);
@@ -42,6 +42,47 @@ pub(crate) async fn accept(server: Arc<ServerState>, socket: TcpStream) {
             outgoing::error(&mut wire.output, &WireError { is_fatal: true, ..error });
             wire.close().await;
         }
+    }
+}
+
+/// How long a client may be silent before the kernel asks it whether it is there.
+const SILENT_MAX: Duration = Duration::from_secs(60);
+
+/// How long it may leave bytes or questions of the kernel unanswered.
+const UNANSWERED_MAX: Duration = Duration::from_secs(60);
+
+/// Small answers do not wait for more to come, and a machine that is gone without a word is noticed.
+fn keep_alive(socket: &TcpStream) {
+    // Without these the connection is slower to answer or to end, not wrong.
+    let _ = socket.set_nodelay(true);
+    let socket = socket2::SockRef::from(socket);
+    let questions = socket2::TcpKeepalive::new().with_time(SILENT_MAX).with_interval(Duration::from_secs(15));
+    let _ = socket.set_tcp_keepalive(&questions);
+    #[cfg(target_os = "linux")]
+    let _ = socket.set_tcp_user_timeout(Some(UNANSWERED_MAX));
+}
+
+/// Tells a client that the engine is not there yet; clients know this answer and come again.
+pub(crate) async fn send_away(lobby: Arc<Lobby>, socket: TcpStream) {
+    let mut wire = Wire::new(Stream::Plain(socket), STARTUP_BYTES_MAX);
+    let answer = async {
+        for _ in 0..OPENINGS_MAX {
+            match wire.opening().await {
+                Ok(Some(Opening::Ssl | Opening::Gss)) => wire.answer(b'N').await?,
+                Ok(Some(Opening::Startup(_))) => {
+                    outgoing::error(&mut wire.output, &WireError::fatal("57P03", "the database system is starting up"));
+                    break;
+                }
+                _ => break,
+            }
+        }
+        std::io::Result::Ok(wire.close().await)
+    };
+    tokio::select! {
+        // The client may have gone first.
+        _ = answer => {}
+        () = lobby.stopping() => {}
+        () = lobby.clock.sleep(Duration::from_millis(lobby.config.startup_ms_max)) => {}
     }
 }
 

@@ -36,7 +36,7 @@ use crate::settings::Variables;
 use extended::{Portal, Prepared};
 use transaction::Transaction;
 
-pub(crate) use login::accept;
+pub(crate) use login::{accept, send_away};
 
 /// Prepared statements of a connection at most, and portals.
 const NAMES_MAX: usize = 10_000;
@@ -93,6 +93,9 @@ impl Connection {
                     // A message of the extended protocol that cannot be read.
                     self.report(&error);
                     self.skips_to_sync = true;
+                    if self.flush().await.is_err() {
+                        return;
+                    }
                     continue;
                 }
             };
@@ -164,7 +167,8 @@ impl Connection {
                     Err(error) if !error.is_fatal => {
                         self.report(&error);
                         self.skips_to_sync = true;
-                        Ok(())
+                        // A client that has sent Flush and no Sync waits for it, and its Flush is skipped.
+                        self.flush().await
                     }
                     result => result,
                 }
@@ -183,7 +187,7 @@ impl Connection {
 
     /// Tells the client of an error; the transaction has failed.
     fn report(&mut self, error: &WireError) {
-        self.server.metrics.errors.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.server.metrics.note_error(self.server.clock.now(), &self.identity.user, error);
         outgoing::error(&mut self.wire.output, error);
         self.transaction.fail();
     }

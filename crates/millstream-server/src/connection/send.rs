@@ -55,6 +55,7 @@ impl Connection {
                     .with_hint("the server was started with a limit: use LIMIT, or aggregate"));
             }
             left -= slice.rows.len() as u64;
+            self.server.metrics.rows_sent.fetch_add(slice.rows.len() as u64, std::sync::atomic::Ordering::Relaxed);
             let writer = RowWriter::new(&slice.batch, &columns, &formats, style)?;
             for row in slice.rows {
                 writer.data_row(&mut self.wire.output, row);

@@ -3,6 +3,7 @@
 use super::Connection;
 use super::execute::Answer;
 use crate::error::{Result, WireError};
+use crate::metrics::AtWork;
 use crate::protocol::outgoing;
 use crate::statement::{Command, TransactionCommand, WireStatement, read_all};
 
@@ -41,6 +42,8 @@ impl Connection {
 
     async fn run_simple(&mut self, statement: &WireStatement) -> Result<()> {
         self.start_statement();
+        let server = std::sync::Arc::clone(&self.server);
+        let _at_work = AtWork::begin(&server.metrics, server.clock.as_ref());
         let answer = self.execute(statement).await?;
         match answer {
             Answer::Rows(mut rows) => {

@@ -8,6 +8,7 @@
 //! a table is the place behind the row; a stream has none, its rows are not kept.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use datafusion::arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray};
@@ -17,6 +18,7 @@ use millstream::{Clock, Query, Relation, RelationKind, Session};
 use millstream_sql::parse::SelectQuery;
 
 use crate::error::{Result, WireError};
+use crate::server::ServerState;
 
 /// How often a table is looked at for new rows.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -25,6 +27,16 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub(crate) struct Subscription {
     source: Source,
     schema: SchemaRef,
+    counted: Option<Counted>,
+}
+
+/// A subscription in the server's figures, for as long as it is open.
+struct Counted(Arc<ServerState>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.metrics.subscriptions.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 enum Source {
@@ -43,13 +55,20 @@ impl Subscription {
     /// Of a query that runs in streaming mode.
     pub(crate) fn of_query(query: Query) -> Self {
         let schema = with_progress(&query.schema());
-        Self { source: Source::Query(Box::new(query)), schema }
+        Self { source: Source::Query(Box::new(query)), schema, counted: None }
     }
 
     /// Of rows that are kept; without a snapshot only what comes from now on.
     pub(crate) fn of_table(session: Session, clock: Arc<dyn Clock>, table: String, columns: &Schema, snapshot: bool) -> Result<Self> {
         let next = if snapshot { 0 } else { session.table_tail(&table, u64::MAX)?.to };
-        Ok(Self { source: Source::Table(TableFollower { session, clock, table, next }), schema: with_progress(columns) })
+        Ok(Self { source: Source::Table(TableFollower { session, clock, table, next }), schema: with_progress(columns), counted: None })
+    }
+
+    /// Counted among those that are open.
+    pub(crate) fn counted(mut self, server: &Arc<ServerState>) -> Self {
+        server.metrics.subscriptions.fetch_add(1, Ordering::Relaxed);
+        self.counted = Some(Counted(Arc::clone(server)));
+        self
     }
 
     /// The next rows; `None`: the query has ended. Cancel-safe.

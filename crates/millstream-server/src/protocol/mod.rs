@@ -5,7 +5,7 @@
 
 pub(crate) mod incoming;
 pub(crate) mod outgoing;
-mod startup;
+pub(crate) mod startup;
 mod wire;
 
 pub(crate) use incoming::Message;

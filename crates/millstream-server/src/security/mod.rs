@@ -36,7 +36,7 @@ pub(crate) fn check_connector(statement: &Statement, is_granted: bool) -> Result
 /// # Errors
 /// A public address without passwords and TLS.
 pub(crate) fn check_address(address: SocketAddr, config: &ServerConfig, what: &str) -> Result<()> {
-    let is_safe = !config.users.is_empty() && config.tls_cert.is_some() && what == "--pg";
+    let is_safe = !config.users.is_empty() && config.tls_cert.is_some();
     if address.ip().is_loopback() || is_safe || config.allow_insecure {
         return Ok(());
     }

@@ -78,6 +78,12 @@ impl Roles {
         self.roles.read().get(user).is_some_and(|role| role.can_login && role.verifier.is_some())
     }
 
+    /// Whether this is a user's password; for unknown users that takes as long.
+    pub(crate) fn is_password(&self, user: &str, password: &str) -> bool {
+        let fits = password.len() <= PASSWORD_BYTES_MAX && self.verifier(user).fits(password);
+        self.can_login(user) && fits
+    }
+
     /// Where nobody gives a password, everybody may do everything but reach files.
     pub(crate) fn is_superuser(&self, user: &str) -> bool {
         !self.asks || self.roles.read().get(user).is_some_and(|role| role.is_superuser)

@@ -51,6 +51,14 @@ impl Verifier {
         Self { iterations: ITERATIONS, salt, stored_key: vec![0; 32], server_key: vec![0; 32] }
     }
 
+    /// Whether this is the password.
+    pub(crate) fn fits(&self, password: &str) -> bool {
+        let given = Self::derive(password.as_bytes(), self.salt.clone(), self.iterations);
+        // All bytes are looked at, whichever differs.
+        let differences = given.stored_key.iter().zip(&self.stored_key).fold(0, |all, (a, b)| all | (a ^ b));
+        differences == 0 && given.stored_key.len() == self.stored_key.len()
+    }
+
     fn derive(password: &[u8], salt: Vec<u8>, iterations: u32) -> Self {
         let mut salted = [0; 32];
         let rounds = NonZeroU32::new(iterations).unwrap_or(NonZeroU32::MIN);
@@ -209,6 +217,7 @@ mod tests {
         let verifier = Verifier::of_password("bi").unwrap();
         let kept = Verifier::parse(&verifier.to_text()).unwrap();
         assert!(kept == verifier && Verifier::parse("bi").is_none());
+        assert!(kept.fits("bi") && !kept.fits("bI") && !Verifier::made_up("nobody", b"secret").fits("bi"));
         for (verifier, password, is_right) in
             [(&kept, "bi", true), (&kept, "bI", false), (&Verifier::made_up("nobody", b"secret"), "bi", false)]
         {
