@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Real clients against the built server: psql, psycopg 3, psycopg 2, asyncpg, SQLAlchemy, pandas, pgcli, node-pg, pgjdbc, ODBC.
+# Real clients against the built server: psql, psycopg 3, psycopg 2, asyncpg, SQLAlchemy, pandas, pgcli, node-pg, pgjdbc, ODBC,
+# Prometheus' parser, and the status page in a headless Chromium (screenshots are in target/clients/screenshots).
 #
 #   crates/millstream-server/tests/clients/run.sh              every client
 #   crates/millstream-server/tests/clients/run.sh psql jdbc    only these
@@ -20,9 +21,12 @@ command -v python3 >/dev/null || { echo "python3 is needed to begin with" >&2; e
 # --- the server ---------------------------------------------------------------------------------------------------------------
 work="$(mktemp -d "$home/run.XXXXXX")"
 export PGHOST=127.0.0.1 PGUSER=me PGDATABASE=stream PGCONNECT_TIMEOUT=10
-PGPORT="$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')"
-export PGPORT
-"$server" serve --data "$work/data" --pg "127.0.0.1:$PGPORT" >"$work/server.log" 2>&1 &
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+PGPORT="$(free_port)" HTTP_PORT="$(free_port)" SCREENSHOTS="$home/screenshots" WRONG_FILE="$work/wrong.jsonl"
+export PGPORT HTTP_PORT SCREENSHOTS WRONG_FILE
+mkdir -p "$SCREENSHOTS"
+printf '{"n": 1}\n{"n": "no number"}\n' >"$WRONG_FILE"
+"$server" serve --data "$work/data" --server-files --pg "127.0.0.1:$PGPORT" --http "127.0.0.1:$HTTP_PORT" >"$work/server.log" 2>&1 &
 server_pid=$!
 finish() {
   kill "$server_pid" 2>/dev/null
@@ -67,6 +71,15 @@ have_jdbc() {
   [ -n "$jar" ]
 }
 
+have_browser() {
+  have_node || return 1
+  [ -d "$home/node/node_modules/playwright-core" ] ||
+    npm install --silent --no-audit --no-fund --prefix "$home/node" playwright-core >"$work/install.log" 2>&1 || return 1
+  CHROMIUM="$(command -v chromium || command -v chromium-browser || command -v google-chrome)"
+  [ -n "$CHROMIUM" ] || { echo "there is no Chromium: apt-get install chromium" >"$work/install.log"; return 1; }
+  export CHROMIUM
+}
+
 # --- clients ------------------------------------------------------------------------------------------------------------------
 run_psql() {
   command -v psql >/dev/null || return 77
@@ -95,7 +108,10 @@ run_odbc() {
   ODBC_DRIVER="$home/debian/$driver" "$home/venv/bin/python" "$here/odbc_client.py"
 }
 
-all=(psql psycopg3 psycopg2 asyncpg sqlalchemy pgcli node jdbc odbc)
+run_metrics() { have_python prometheus_client prometheus_client || return 77; "$home/venv/bin/python" "$here/metrics_client.py"; }
+run_browser() { have_browser || return 77; NODE_PATH="$home/node/node_modules" node "$here/browser_client.js"; }
+
+all=(psql psycopg3 psycopg2 asyncpg sqlalchemy pgcli node jdbc odbc metrics browser)
 [ $# -gt 0 ] && chosen=("$@") || chosen=("${all[@]}")
 python3 "$here/load.py" "$root/crates/millstream-server/tests/data/schema.sql" || { cat "$work/server.log" >&2; exit 2; }
 
@@ -103,7 +119,7 @@ table=""
 failed=0
 for client in "${chosen[@]}"; do
   output="$work/$client.out"
-  timeout "${CLIENT_SECONDS:-120}" bash -c "$(declare -f); $(declare -p here home work root PGHOST PGPORT PGUSER PGDATABASE 2>/dev/null); jar=; run_$client" >"$output" 2>&1
+  timeout "${CLIENT_SECONDS:-600}" bash -c "$(declare -f); $(declare -p here home work root PGHOST PGPORT PGUSER PGDATABASE 2>/dev/null); jar=; run_$client" >"$output" 2>&1
   status=$?
   checks="$(grep -c '^ok ' "$output")"
   wrong="$(grep -c '^FAILED ' "$output")"

@@ -3,11 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, clippy::disallowed_methods, reason = "these are tests")]
 
 mod client_statements;
+mod crowd;
 mod follow;
 mod hostile;
+mod http;
 mod protocol;
 mod raw;
 mod secure;
+mod sql_fuzz;
 
 use millstream::Engine;
 use millstream_server::{Server, ServerConfig};
@@ -33,6 +36,10 @@ impl TestServer {
 
     pub(crate) fn port(&self) -> u16 {
         self.server.pg_address().unwrap().port()
+    }
+
+    pub(crate) fn http_port(&self) -> u16 {
+        self.server.http_address().unwrap().port()
     }
 
     pub(crate) async fn client(&self) -> Client {
