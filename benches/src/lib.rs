@@ -7,6 +7,8 @@
 //! How to read the code: [`arguments`], [`case`] (what is measured, and how a median comes about), [`meter`] (time, CPU time,
 //! memory), [`engine_run`] (one query through the public API), then the suites: [`aggregates`] beside their [`limit`], the
 //! [`auction_site`], [`epoch_cost`], [`idle_cost`], [`first_result`]. [`events`] and [`prepared`] make the input in memory.
+//!
+//! `src/bin/wire.rs` measures the server from outside, beside PostgreSQL: [`wire`].
 
 pub mod aggregates;
 pub mod arguments;
@@ -23,6 +25,7 @@ pub mod limit;
 pub mod meter;
 pub mod prepared;
 pub mod report;
+pub mod wire;
 
 /// Any failure: the program says it and ends.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
