@@ -18,10 +18,10 @@ pub(super) fn text(out: &mut BytesMut, unscaled: &str, scale: i8) {
     if scale == 0 {
         return out.put_slice(digits.as_bytes());
     }
-    let padded = format!("{digits:0>width$}", width = scale + 1);
-    let (whole, fraction) = padded.split_at(padded.len() - scale);
-    out.put_slice(whole.as_bytes());
+    let (whole, fraction) = digits.split_at(digits.len().saturating_sub(scale));
+    out.put_slice(if whole.is_empty() { b"0" } else { whole.as_bytes() });
     out.put_u8(b'.');
+    (fraction.len()..scale).for_each(|_| out.put_u8(b'0'));
     out.put_slice(fraction.as_bytes());
 }
 

@@ -47,6 +47,48 @@ impl std::fmt::Write for Text<'_> {
     }
 }
 
+/// A short text without a place on the heap: digits of a number.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Short {
+    bytes: [u8; 48],
+    length: usize,
+}
+
+impl Short {
+    const EMPTY: Self = Self { bytes: [0; 48], length: 0 };
+
+    /// What a value prints, if that is short.
+    pub(super) fn of(value: impl std::fmt::Display) -> Self {
+        let mut short = Self::EMPTY;
+        // Nothing that is printed so is longer: 40 characters are the longest number of 128 bits.
+        let _ = write!(short, "{value}");
+        short
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        // Only whole texts are put in.
+        std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Write for Short {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let end = self.length + text.len();
+        self.bytes.get_mut(self.length..end).ok_or(std::fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
+    }
+}
+
+/// Two digits.
+fn put_two(out: &mut BytesMut, number: u64) {
+    out.put_slice(&[digit(number / 10), digit(number)]);
+}
+
+fn digit(number: u64) -> u8 {
+    b'0' + u8::try_from(number % 10).unwrap_or(0)
+}
+
 /// `2026-01-02`; years before 1 end in BC.
 pub(super) fn date(out: &mut BytesMut, days: i32) {
     match NaiveDate::from_epoch_days(days) {
@@ -63,24 +105,41 @@ pub(super) fn date(out: &mut BytesMut, days: i32) {
 fn calendar(out: &mut BytesMut, date: NaiveDate) -> bool {
     let year = date.year();
     let shown = if year > 0 { year } else { 1 - year };
-    // Writing into memory cannot fail.
-    let _ = write!(Text(out), "{shown:04}-{:02}-{:02}", date.month(), date.day());
+    match u64::try_from(shown) {
+        Ok(shown @ 0..10_000) => {
+            put_two(out, shown / 100);
+            put_two(out, shown);
+        }
+        _ => out.put_slice(Short::of(shown).as_str().as_bytes()),
+    }
+    out.put_u8(b'-');
+    put_two(out, u64::from(date.month()));
+    out.put_u8(b'-');
+    put_two(out, u64::from(date.day()));
     year <= 0
 }
 
 /// `03:04:05.678901`, without zeros at its end.
 pub(super) fn time(out: &mut BytesMut, micros: i64) {
-    let (seconds, fraction) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
-    let _ = write!(Text(out), "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
-    put_fraction(out, fraction);
+    if micros < 0 {
+        out.put_u8(b'-');
+    }
+    time_of_interval(out, micros.unsigned_abs());
 }
 
-fn put_fraction(out: &mut BytesMut, micros: i64) {
-    if micros != 0 {
-        let mut digits = format!("{micros:06}");
-        digits.truncate(digits.trim_end_matches('0').len());
-        let _ = write!(Text(out), ".{digits}");
+fn put_fraction(out: &mut BytesMut, micros: u64) {
+    if micros == 0 {
+        return;
     }
+    let mut digits = [0; 6];
+    let mut rest = micros;
+    for place in digits.iter_mut().rev() {
+        *place = digit(rest);
+        rest /= 10;
+    }
+    let length = digits.iter().rposition(|digit| *digit != b'0').map_or(0, |last| last + 1);
+    out.put_u8(b'.');
+    out.put_slice(&digits[..length]);
 }
 
 /// `2026-01-02 03:04:05.6`, with the zone's offset if there is a zone.
@@ -148,31 +207,40 @@ pub(super) fn interval(out: &mut BytesMut, months: i32, days: i32, micros: i64) 
 
 fn time_of_interval(out: &mut BytesMut, micros: u64) {
     let seconds = micros / 1_000_000;
-    let _ = write!(Text(out), "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
-    put_fraction(out, i64::try_from(micros % 1_000_000).unwrap_or(0));
+    match seconds / 3600 {
+        hours @ 0..100 => put_two(out, hours),
+        hours => out.put_slice(Short::of(hours).as_str().as_bytes()),
+    }
+    for part in [seconds / 60 % 60, seconds % 60] {
+        out.put_u8(b':');
+        put_two(out, part);
+    }
+    put_fraction(out, micros % 1_000_000);
 }
 
 /// The shortest digits that read back as the same number: `1e+300`, `0.1`, `NaN`.
 pub(super) fn float64(out: &mut BytesMut, value: f64) {
-    float(out, value.is_nan(), value.is_infinite(), value.is_sign_negative(), &format!("{value:e}"), 15);
+    float(out, value.is_nan(), value.is_infinite(), value.is_sign_negative(), &Short::of(format_args!("{value:e}")), 15);
 }
 
 /// As [`float64`], with the digits of a single.
 pub(super) fn float32(out: &mut BytesMut, value: f32) {
-    float(out, value.is_nan(), value.is_infinite(), value.is_sign_negative(), &format!("{value:e}"), 6);
+    float(out, value.is_nan(), value.is_infinite(), value.is_sign_negative(), &Short::of(format_args!("{value:e}")), 6);
 }
 
-fn float(out: &mut BytesMut, is_nan: bool, is_infinite: bool, is_negative: bool, scientific: &str, plain_below: i32) {
+fn float(out: &mut BytesMut, is_nan: bool, is_infinite: bool, is_negative: bool, scientific: &Short, plain_below: i32) {
     if is_nan {
         return out.put_slice(b"NaN");
     }
     if is_infinite {
         return out.put_slice(if is_negative { b"-Infinity" } else { b"Infinity" });
     }
+    let scientific = scientific.as_str();
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |rest| ("-", rest));
-    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    // The first digit, and those behind the point.
+    let (first, others) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     out.put_slice(sign.as_bytes());
     if !(-4..plain_below).contains(&exponent) {
         out.put_slice(mantissa.as_bytes());
@@ -181,12 +249,14 @@ fn float(out: &mut BytesMut, is_nan: bool, is_infinite: bool, is_negative: bool,
     } else if exponent < 0 {
         out.put_slice(b"0.");
         (1..-exponent).for_each(|_| out.put_u8(b'0'));
-        out.put_slice(digits.as_bytes());
+        out.put_slice(first.as_bytes());
+        out.put_slice(others.as_bytes());
     } else {
-        let whole = usize::try_from(exponent).unwrap_or(0) + 1;
-        let (before, after) = digits.split_at(whole.min(digits.len()));
+        let moved = usize::try_from(exponent).unwrap_or(0);
+        let (before, after) = others.split_at(moved.min(others.len()));
+        out.put_slice(first.as_bytes());
         out.put_slice(before.as_bytes());
-        (digits.len()..whole).for_each(|_| out.put_u8(b'0'));
+        (others.len()..moved).for_each(|_| out.put_u8(b'0'));
         if !after.is_empty() {
             out.put_u8(b'.');
             out.put_slice(after.as_bytes());

@@ -8,6 +8,7 @@ use datafusion::arrow::compute::{CastOptions, cast, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 
 use super::nested::{self, ListWriter, RowValueWriter};
+use super::text::Short;
 use super::{Column, Format, PgType, Zone, numeric, text};
 use crate::error::{Result, WireError};
 
@@ -138,9 +139,9 @@ impl ValueWriter {
             Kind::Float64(values) => text::float64(out, values.value(row)),
             Kind::PlainDecimal(values, scale) => {
                 let (value, scale) = numeric::trimmed(values.value(row), *scale);
-                numeric::text(out, &value.to_string(), scale);
+                numeric::text(out, Short::of(value).as_str(), scale);
             }
-            Kind::Decimal(values, scale) => numeric::text(out, &values.value(row).to_string(), *scale),
+            Kind::Decimal(values, scale) => numeric::text(out, Short::of(values.value(row)).as_str(), *scale),
             Kind::WideDecimal(values, scale) => numeric::text(out, &numeric::digits_256(values.value(row)), *scale),
             Kind::Text(values) | Kind::Jsonb(values) | Kind::Uuid(values) => out.put_slice(values.value(row).as_bytes()),
             Kind::TextView(values) => out.put_slice(values.value(row).as_bytes()),
