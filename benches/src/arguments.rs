@@ -82,10 +82,13 @@ pub enum Suite {
     Start,
     /// Checkpoints: throughput with and without, stalls, restoring.
     Checkpoints,
+    /// Models in SQL beside the same models called directly, and metrics as aggregates.
+    Models,
 }
 
 impl Suite {
-    const ALL: [Self; 7] = [Self::Aggregates, Self::Bids, Self::Nexmark, Self::Epochs, Self::Idle, Self::Start, Self::Checkpoints];
+    const ALL: [Self; 8] =
+        [Self::Aggregates, Self::Bids, Self::Nexmark, Self::Epochs, Self::Idle, Self::Start, Self::Checkpoints, Self::Models];
 }
 
 impl std::fmt::Display for Suite {

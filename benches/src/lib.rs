@@ -6,7 +6,7 @@
 //!
 //! How to read the code: [`arguments`], [`case`] (what is measured, and how a median comes about), [`meter`] (time, CPU time,
 //! memory), [`engine_run`] (one query through the public API), then the suites: [`aggregates`] beside their [`limit`], the
-//! [`auction_site`], [`epoch_cost`], [`idle_cost`], [`first_result`]. [`events`] and [`prepared`] make the input in memory.
+//! [`auction_site`], [`epoch_cost`], [`idle_cost`], [`first_result`], [`models`]. [`events`] and [`prepared`] make the input in memory.
 //!
 //! `src/bin/wire.rs` measures the server from outside, beside PostgreSQL: [`wire`].
 
@@ -23,6 +23,7 @@ pub mod floors;
 pub mod idle_cost;
 pub mod limit;
 pub mod meter;
+pub mod models;
 pub mod prepared;
 pub mod report;
 pub mod wire;

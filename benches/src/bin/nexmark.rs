@@ -7,7 +7,7 @@ use clap::Parser;
 use millstream::connectors::nexmark::Table;
 use millstream_benches::arguments::{Arguments, Suite};
 use millstream_benches::floors::Floors;
-use millstream_benches::{Result, aggregates, auction_site, checkpoint_cost, epoch_cost, first_result, idle_cost};
+use millstream_benches::{Result, aggregates, auction_site, checkpoint_cost, epoch_cost, first_result, idle_cost, models};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -46,6 +46,9 @@ fn measure(arguments: &Arguments) -> Result<bool> {
     }
     if arguments.wants(Suite::Checkpoints) {
         checkpoint_cost::measure(arguments, &mut floors)?;
+    }
+    if arguments.wants(Suite::Models) {
+        models::measure(arguments, &mut floors)?;
     }
     if arguments.check { floors.tell() } else { Ok(true) }
 }

@@ -116,6 +116,7 @@ examples! {
     learned_anomalies: "13_learned_anomalies",
     online_classifier: "14_online_classifier",
     fraud_score: "fraud_score",
+    sentiment: "sentiment",
 }
 
 const SPECIAL: &[&str] = &["09_late_data", "10_word_count_socket", "12_file_sink"];

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use arrow::array::ArrayRef;
+use arrow::array::{Array, ArrayRef, UInt64Array};
+use arrow::compute::take;
 use arrow::datatypes::DataType;
 use sha2::{Digest, Sha256};
 
-use crate::error::ModelResult;
+use crate::error::{ModelError, ModelResult};
 
 /// Predicts whole batches. A model never changes: another set of parameters is another model.
 pub trait Model: fmt::Debug + Send + Sync {
@@ -17,10 +18,32 @@ pub trait Model: fmt::Debug + Send + Sync {
     /// signature; any numeric type will do for a numeric feature. A row with a NULL is predicted as if the NULL were NaN, zero or
     /// the empty text, whatever the type has: the caller decides what to do with such rows. `watch` is asked between chunks of work.
     fn predict(&self, features: &[ArrayRef], rows: usize, watch: &dyn Watch) -> ModelResult<Vec<ArrayRef>>;
+
+    /// Like [`Model::predict`], with all features of the first row, then of the second, … in one array.
+    fn predict_vectors(&self, values: &ArrayRef, rows: usize, watch: &dyn Watch) -> ModelResult<Vec<ArrayRef>> {
+        self.predict(&columns(values, rows, self.signature().features.len())?, rows, watch)
+    }
+
+    /// What computes it, a word for people.
+    fn runtime(&self) -> &'static str {
+        "native"
+    }
 }
 
-/// Whether a prediction is still wanted.
-pub trait Watch {
+/// Rows of `width` values as one array a value.
+pub(crate) fn columns(values: &ArrayRef, rows: usize, width: usize) -> ModelResult<Vec<ArrayRef>> {
+    if rows.checked_mul(width) != Some(values.len()) {
+        return Err(ModelError::input(format!("{} values for {rows} rows of {width} features", values.len())));
+    }
+    let column = |feature: usize| {
+        let places = UInt64Array::from_iter_values((0..rows).map(|row| (row * width + feature) as u64));
+        take(values, &places, None).map_err(|error| ModelError::input(error.to_string()))
+    };
+    (0..width).map(column).collect()
+}
+
+/// Whether a prediction is still wanted. It may be asked from another thread than the one that computes.
+pub trait Watch: Sync {
     /// An error, if it is not.
     fn check(&self) -> ModelResult<()>;
 }
@@ -89,7 +112,7 @@ impl FeatureKind {
 pub struct Output {
     /// Its name in the model.
     pub name: String,
-    /// Float64, Int64, Boolean or Utf8, or a FixedSizeList of Float64, Int64 or Boolean.
+    /// Float64, Int64, Boolean or Utf8, or a FixedSizeList of Float64, Float32, Int64 or Boolean.
     pub data_type: DataType,
 }
 

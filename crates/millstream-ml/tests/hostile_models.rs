@@ -30,7 +30,7 @@ fn read(bytes: &[u8]) -> ModelResult<()> {
     model.predict(&features, 3, &Patient).map(|_| ())
 }
 
-const MODELS: [&str; 7] = [
+const MODELS: [&str; 11] = [
     "tree_binary.onnx",
     "logistic_multiclass.onnx",
     "iris_zip.onnx",
@@ -38,6 +38,10 @@ const MODELS: [&str; 7] = [
     "mixed_one_hot.onnx",
     "sgd_log_loss.onnx",
     "linear_regression.onnx",
+    "svm_binary_poly.onnx",
+    "trees_5_float.onnx",
+    "text_words.onnx",
+    "catboost_binary.onnx",
 ];
 
 #[test]
@@ -59,8 +63,8 @@ fn a_file_cut_short_is_refused() {
 fn no_byte_of_a_file_is_trusted() {
     for name in MODELS {
         let bytes = file(name);
-        // All of a small file, a few hundred places of a larger one.
-        for at in (0..bytes.len()).step_by(bytes.len() / 500 + 1) {
+        // A few hundred places.
+        for at in (0..bytes.len()).step_by(bytes.len() / 200 + 1) {
             for change in [0x01, 0x7f, 0x80, 0xff] {
                 let mut damaged = bytes.clone();
                 damaged[at] ^= change;
@@ -246,10 +250,7 @@ fn huge_declarations_are_refused() {
 
 #[test]
 fn what_is_not_evaluated_is_named() {
-    for (name, words) in [
-        ("svm.refused.onnx", "operator SVMClassifier of ai.onnx.ml"),
-        ("nearest_neighbours.refused.onnx", "IF, LOOP and SCAN are not evaluated"),
-    ] {
+    for (name, words) in [("nearest_neighbours.refused.onnx", "IF, LOOP and SCAN are not evaluated")] {
         assert_refused(&file(name), ModelErrorKind::Unsupported, words);
     }
 }

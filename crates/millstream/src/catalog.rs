@@ -14,6 +14,7 @@ use millstream_time::Clock;
 
 use crate::error::{Error, Result};
 use crate::input::BadRows;
+use crate::model::calls_model;
 use crate::session::describe::sql_type;
 use crate::stored_table::StoredTable;
 
@@ -131,6 +132,12 @@ pub(crate) fn stream(
     let columns: Vec<ColumnSource> = declared.into_iter().map(|(_, source)| source).collect();
     let schema: SchemaRef = Arc::new(Schema::new(fields));
     let watermark = watermark(create, &schema, &columns, &df_schema, planner)?;
+    if watermark.as_ref().is_some_and(|watermark| calls_model(&watermark.expr, None)) {
+        return Err(Error::user(
+            "0A000",
+            "a watermark cannot depend on what a model says (hint: declare it over a column that has a time)",
+        ));
+    }
     let role = connectors.role(&options)?;
     let source = if role.is_source() { Some(connectors.source(options.clone(), Arc::clone(&physical), Arc::clone(clock))?) } else { None };
     if let Some(source) = &source {

@@ -240,20 +240,39 @@ impl DataFolder {
     }
 
     /// Keeps the file of a model under its hash.
-    pub(crate) async fn keep_model_file(&self, hash: &ContentHash, bytes: Bytes) -> Result<()> {
+    pub(crate) async fn keep_model_file(&self, hash: &ContentHash, kind: ModelFile, bytes: Bytes) -> Result<()> {
         // Whatever is there has the same bytes: the name is their hash.
-        self.folder.sub("models")?.create(&format!("{hash}.onnx"), bytes).await?;
+        self.folder.sub("models")?.create(&kind.name(&hash.to_string()), bytes).await?;
         Ok(())
     }
 
     /// The file of a model, if it is still what it was.
-    pub(crate) async fn model_file(&self, hash: &str) -> Result<Bytes> {
-        let bytes = self.folder.sub("models")?.read(&format!("{hash}.onnx")).await?;
+    pub(crate) async fn model_file(&self, hash: &str, kind: ModelFile) -> Result<Bytes> {
+        let name = kind.name(hash);
+        let bytes = self.folder.sub("models")?.read(&name).await?;
         if ContentHash::of(&bytes).to_string() != hash {
-            let message = format!("the file models/{hash}.onnx of the data folder is damaged (hint: put the original file there)");
+            let message = format!("the file models/{name} of the data folder is damaged (hint: put the original file there)");
             return Err(Error::user("XX001", message));
         }
         Ok(bytes)
+    }
+
+    /// Deletes files of models that no version of any model has: those of a model that was dropped, or that a crash has left. Nobody may
+    /// be making a model meanwhile.
+    pub(crate) async fn sweep_model_files(&self) -> Result<()> {
+        let mut needed = std::collections::BTreeSet::new();
+        for version in self.objects().iter().filter_map(|object| object.model.as_ref()).flat_map(|model| &model.versions) {
+            needed.insert(ModelFile::Network.name(&version.hash));
+            needed.extend(version.tokenizer.as_ref().map(|hash| ModelFile::Tokenizer.name(hash)));
+        }
+        let folder = self.folder.sub("models")?;
+        for file in folder.list_all().await? {
+            let is_model = file.ends_with(".onnx") || file.ends_with(".tokenizer.json");
+            if is_model && !needed.contains(&file) {
+                folder.delete(&file).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Says whether a pipeline comes back by itself.
@@ -303,6 +322,22 @@ impl DataFolder {
             return Err(error.into());
         }
         Ok(value)
+    }
+}
+
+/// A file of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ModelFile {
+    Network,
+    Tokenizer,
+}
+
+impl ModelFile {
+    fn name(self, hash: &str) -> String {
+        match self {
+            Self::Network => format!("{hash}.onnx"),
+            Self::Tokenizer => format!("{hash}.tokenizer.json"),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::data_folder::{DataFolder, Place};
 use crate::error::{Error, Result};
 use crate::learning::{Learners, ModelState};
 use crate::memory::MemoryBudget;
-use crate::model::Models;
+use crate::model::{ModelStatus, Models};
 use crate::pipeline::{PipelineFigures, PipelineHandle, PipelineStatus};
 use crate::secret::{SecretKey, Secrets};
 use crate::session::{Session, replay_all};
@@ -287,6 +287,11 @@ impl Engine {
     /// Figures of all pipelines, running and recently ended.
     pub fn pipelines(&self) -> Vec<PipelineStatus> {
         self.inner.pipelines.lock().by_name.values().map(PipelineHandle::status).collect()
+    }
+
+    /// Figures of all models.
+    pub fn models(&self) -> Vec<ModelStatus> {
+        self.inner.models.all().iter().map(|model| model.figures()).collect()
     }
 
     /// Waits until every pipeline has ended.

@@ -52,6 +52,7 @@ pub use millstream_connectors as connectors;
 pub use millstream_sql::error::{SqlError, SqlErrorKind};
 pub use millstream_sql::parse::{ParsedStatement, StatementPart, TextKind, TextPart, scan, statement_parts};
 pub use millstream_time::{Clock, SystemClock};
+pub use model::ModelStatus;
 pub use pipeline::{PipelineFailure, PipelineHandle, PipelineLoad, PipelineState, PipelineStatus, SourceStatus};
 pub use query::{Outcome, Query};
 pub use session::{PreparedQuery, Relation, RelationKind, Session, SqlExtension};

@@ -15,11 +15,11 @@ use millstream_sql::logical::stages::cut;
 use millstream_sql::logical::{Flow, Label, PipelinePlan, label::label};
 use millstream_sql::parse::{Emit, EmitMode, rewrite_windows, with_deep_stack};
 
-use crate::catalog::{ExpressionPlanner, Object, Stream};
+use crate::catalog::{ColumnSource, ExpressionPlanner, Object, Stream};
 use crate::context::{EpochClock, clock_functions};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::model::{PinnedModels, calls_model, generic_functions, rewrite_ml_predict};
+use crate::model::{PinnedModels, generic_functions, rewrite_table_functions};
 use crate::session::SqlExtension;
 use crate::session::run_statement::object_name;
 use crate::settings::{ExecutionMode, Settings};
@@ -77,7 +77,7 @@ impl<'a> Planner<'a> {
     /// The logical plan of a query, before analysis.
     pub(crate) fn logical(&self, query: &ast::Query) -> Result<LogicalPlan> {
         let mut query = Box::new(query.clone());
-        rewrite_ml_predict(&mut query, &self.models).map_err(|error| Error::from(error.with_source(self.sql)))?;
+        rewrite_table_functions(&mut query, &self.models).map_err(|error| Error::from(error.with_source(self.sql)))?;
         rewrite_windows(&mut query).map_err(|error| Error::from(error.with_source(self.sql)))?;
         let statement = DFStatement::Statement(Box::new(ast::Statement::Query(query)));
         // Table look-ups are all that is asynchronous in it, and ours are ready at once.
@@ -106,6 +106,12 @@ impl<'a> Planner<'a> {
             match catalog.get(&source.table.name) {
                 Some(Object::Stream(stream)) => streams.push(Arc::clone(stream)),
                 _ => return Err(Error::user("42P01", format!("stream {} was dropped", source.table.name))),
+            }
+        }
+        // The models that computed columns call are models that the pipeline calls.
+        for column in streams.iter().flat_map(|stream: &Arc<Stream>| &stream.columns) {
+            if let ColumnSource::Computed(expr) = column {
+                self.models.bind_expr(expr.clone()).map_err(|error| self.error(&error))?;
             }
         }
         Ok(Planned::Pipeline { plan: Box::new(plan), streams })
@@ -181,10 +187,6 @@ impl ExpressionPlanner for Planner<'_> {
             Ok(expr.rewrite(&mut TypeCoercionRewriter::new(schema))?.data)
         });
         let planned = planned.map_err(|error| self.error(&error))?;
-        if calls_model(&planned) {
-            let message = "a computed column cannot call a model (hint: call it in the query, or in a view over the table)";
-            return Err(Error::user("0A000", message));
-        }
         Ok(planned)
     }
 }

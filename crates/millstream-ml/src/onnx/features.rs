@@ -9,6 +9,7 @@ use crate::model::{Feature, FeatureKind, Signature};
 
 use super::LoadLimits;
 use super::message::{ValueInfo, element};
+use super::onnxruntime::LibraryPort;
 use super::tensor::{Data, Tensor, unsupported_element};
 
 /// An input of the graph.
@@ -18,8 +19,8 @@ pub(super) struct Port {
     pub(super) kind: FeatureKind,
     /// Features that it takes.
     pub(super) width: usize,
-    /// A vector of rows instead of a matrix.
-    flat: bool,
+    /// The dimensions of a row; none: a vector of rows.
+    row: Vec<usize>,
 }
 
 /// The inputs of the graph. `features` is how many there are in all, if the caller knows.
@@ -34,16 +35,7 @@ pub(super) fn ports(inputs: &[ValueInfo], features: Option<usize>, limits: &Load
         unknown += usize::from(!known);
         ports.push(port);
     }
-    if unknown > 0 {
-        let known: usize = ports.iter().map(|port| port.width).sum();
-        let rest = features.map(|features| features.saturating_sub(known));
-        let Some(rest) = rest.filter(|rest| unknown == 1 && *rest > 0) else {
-            return Err(ModelError::input(
-                "the file does not say how many features it takes (hint: name them, INPUT (a DOUBLE, b DOUBLE, …))",
-            ));
-        };
-        ports.iter_mut().filter(|port| port.width == 0).for_each(|port| port.width = rest);
-    }
+    fill_unknown(&mut ports, unknown, features)?;
     if ports.iter().map(|port| port.width).try_fold(0_usize, usize::checked_add).is_none_or(|all| all > limits.features_max) {
         return Err(ModelError::too_large(format!("the model has more than {} features", limits.features_max)));
     }
@@ -71,7 +63,59 @@ fn port(input: &ValueInfo) -> ModelResult<(Port, bool)> {
             return Err(ModelError::unsupported(format!("has {} dimensions, rows of features have two", dims.len())));
         }
     };
-    Ok((Port { name: input.name.clone(), kind, width, flat }, width > 0))
+    let row = if flat { Vec::new() } else { vec![width] };
+    Ok((Port { name: input.name.clone(), kind, width, row }, width > 0))
+}
+
+/// The inputs of a model that onnxruntime runs, and whether it takes one row at a time.
+pub(super) fn library_ports(inputs: &[LibraryPort], features: Option<usize>, limits: &LoadLimits) -> ModelResult<(Vec<Port>, bool)> {
+    let mut ports = Vec::with_capacity(inputs.len());
+    let mut single = false;
+    let mut unknown = 0;
+    for input in inputs {
+        let fixed = |error: &str| Err(ModelError::unsupported(format!("{error}: {:?}", input.dims)).at(&format!("input {}", input.name)));
+        let rest = match input.dims.split_first() {
+            None => return fixed("is one number for all rows"),
+            Some((1, rest)) => {
+                single = true;
+                rest
+            }
+            Some((-1, rest)) => rest,
+            Some(_) => return fixed("takes a fixed number of rows (hint: export the model with a dynamic batch)"),
+        };
+        let row: Vec<usize> = rest.iter().map(|dim| usize::try_from(*dim).unwrap_or(0)).collect();
+        if row.contains(&0) {
+            if row.len() > 1 {
+                return fixed("has dimensions that the file does not fix (hint: a text model needs 'tokenizer' = 'tokenizer.json')");
+            }
+            unknown += 1;
+        }
+        let width = row.iter().try_fold(1_usize, |product, dim| product.checked_mul(*dim));
+        let Some(width) = width.filter(|width| *width <= limits.library_features_max) else {
+            return Err(ModelError::too_large(format!(
+                "input {} takes more than {} values a row",
+                input.name, limits.library_features_max
+            )));
+        };
+        ports.push(Port { name: input.name.clone(), kind: input.kind, width, row });
+    }
+    fill_unknown(&mut ports, unknown, features)?;
+    ports.iter_mut().filter(|port| port.row == [0]).for_each(|port| port.row = vec![port.width]);
+    Ok((ports, single))
+}
+
+/// The width of the one input that does not say it, from how many features there are.
+fn fill_unknown(ports: &mut [Port], unknown: usize, features: Option<usize>) -> ModelResult<()> {
+    if unknown == 0 {
+        return Ok(());
+    }
+    let known: usize = ports.iter().map(|port| port.width).sum();
+    let rest = features.map(|features| features.saturating_sub(known));
+    let Some(rest) = rest.filter(|rest| unknown == 1 && *rest > 0) else {
+        return Err(ModelError::input("the file does not say how many features it takes (hint: name them, INPUT (a DOUBLE, b DOUBLE, …))"));
+    };
+    ports.iter_mut().filter(|port| port.width == 0).for_each(|port| (port.width, port.row) = (rest, vec![rest]));
+    Ok(())
 }
 
 /// The features of the ports in order.
@@ -103,7 +147,7 @@ pub(super) fn trial(ports: &[Port], rows: usize) -> ModelResult<Vec<Tensor>> {
 
 impl Port {
     fn dims(&self, rows: usize) -> Vec<usize> {
-        if self.flat { vec![rows] } else { vec![rows, self.width] }
+        std::iter::once(rows).chain(self.row.iter().copied()).collect()
     }
 }
 
@@ -145,6 +189,31 @@ fn converted(array: &ArrayRef, to: &DataType) -> ModelResult<ArrayRef> {
     let options = CastOptions { safe: false, ..CastOptions::default() };
     cast_with_options(array, to, &options)
         .map_err(|error| ModelError::input(format!("a feature of type {} does not fit {to}: {error}", array.data_type())))
+}
+
+/// The tensor of a batch whose features are in one array, row after row. `None` if it takes more than copying.
+pub(super) fn tensor_of_vectors(ports: &[Port], values: &ArrayRef, rows: usize) -> ModelResult<Option<Vec<Tensor>>> {
+    let [port] = ports else { return Ok(None) };
+    let data = match port.kind {
+        FeatureKind::Float32 => Data::F32(vector::<Float32Type>(values, f32::NAN)?),
+        FeatureKind::Float64 => Data::F64(vector::<Float64Type>(values, f64::NAN)?),
+        FeatureKind::Int64 => Data::I64(vector::<Int64Type>(values, 0)?),
+        FeatureKind::Boolean | FeatureKind::Text => return Ok(None),
+    };
+    Ok(Some(vec![Tensor::new(port.dims(rows), data)?]))
+}
+
+/// The values of an array; NULL becomes `missing`.
+fn vector<T: ArrowPrimitiveType>(array: &ArrayRef, missing: T::Native) -> ModelResult<Vec<T::Native>> {
+    let array = converted(array, &T::DATA_TYPE)?;
+    let array = array.as_primitive::<T>();
+    let mut values = array.values().to_vec();
+    if array.null_count() > 0 {
+        for at in (0..values.len()).filter(|at| array.is_null(*at)) {
+            values[at] = missing;
+        }
+    }
+    Ok(values)
 }
 
 /// Columns to rows; NULL becomes `missing`.

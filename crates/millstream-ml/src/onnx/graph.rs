@@ -10,7 +10,7 @@ use super::LoadLimits;
 use super::attributes::Node;
 use super::message::{GraphProto, ModelProto, NodeProto, ValueInfo};
 use super::operator::{Budget, Inputs, Operator, compile};
-use super::tensor::Tensor;
+use super::tensor::{Data, Tensor};
 
 /// An operator with the slots of its values.
 #[derive(Debug)]
@@ -116,8 +116,13 @@ impl Graph {
         None
     }
 
+    /// The constant list that the label is chosen from.
+    pub(super) fn label_names(&self) -> Option<Vec<String>> {
+        names_of(self.labels_behind(0)?.as_ref())
+    }
+
     /// A constant list of labels that the last operators on the way to an output choose from: exports of neural networks.
-    pub(super) fn labels_behind(&self, output: usize) -> Option<Arc<Tensor>> {
+    fn labels_behind(&self, output: usize) -> Option<Arc<Tensor>> {
         let mut slot = self.outputs.get(output)?.1;
         for step in self.steps.iter().rev() {
             if !step.outputs.contains(&Some(slot)) {
@@ -130,6 +135,15 @@ impl Graph {
         }
         None
     }
+}
+
+/// Labels as names.
+pub(super) fn names_of(labels: &Tensor) -> Option<Vec<String>> {
+    Some(match &labels.data {
+        Data::I64(labels) => labels.iter().map(i64::to_string).collect(),
+        Data::Text(labels) => labels.iter().flatten().map(str::to_owned).collect(),
+        _ => return None,
+    })
 }
 
 /// Names to slots, while the graph is read.

@@ -5,6 +5,10 @@
 pub struct LoadLimits {
     /// Bytes of the file.
     pub file_bytes_max: u64,
+    /// Bytes of a file that onnxruntime runs.
+    pub library_file_bytes_max: u64,
+    /// Values that onnxruntime is given for one row.
+    pub library_features_max: usize,
     /// Operators of the graph.
     pub operators_max: usize,
     /// Constants, attributes, inputs and outputs, each.
@@ -21,12 +25,16 @@ pub struct LoadLimits {
     pub chunk_elements_max: usize,
     /// Multiplications, comparisons and the like for one row, about.
     pub row_work_max: u64,
+    /// The same for what is computed in one go; longer batches are cut, so that a timeout holds.
+    pub chunk_work_max: u64,
 }
 
 impl Default for LoadLimits {
     fn default() -> Self {
         Self {
             file_bytes_max: 64 << 20,
+            library_file_bytes_max: 1 << 30,
+            library_features_max: 4 << 20,
             operators_max: 4096,
             values_max: 65_536,
             texts_max: 4 << 20,
@@ -35,6 +43,7 @@ impl Default for LoadLimits {
             row_elements_max: 4 << 20,
             chunk_elements_max: 16 << 20,
             row_work_max: 1 << 30,
+            chunk_work_max: 1 << 29,
         }
     }
 }

@@ -9,17 +9,17 @@ use crate::error::{ModelError, ModelResult};
 use crate::model::{Output, Signature, Task};
 
 use super::features::{self, Port};
-use super::graph::Graph;
+use super::runner::Runner;
 use super::tensor::{Data, Tensor};
 
 /// The signature, by what one row has given.
-pub(super) fn of(graph: &Graph, ports: &[Port], outputs: &[Arc<Tensor>]) -> ModelResult<Signature> {
+pub(super) fn of(runner: &Runner, ports: &[Port], outputs: &[Arc<Tensor>]) -> ModelResult<Signature> {
     let mut columns = Vec::with_capacity(outputs.len());
-    for ((name, _), tensor) in graph.outputs.iter().zip(outputs) {
+    for (name, tensor) in runner.outputs().into_iter().zip(outputs) {
         let data_type = output_type(tensor).map_err(|error| error.at(&format!("output {name}")))?;
-        columns.push(Output { name: name.clone(), data_type });
+        columns.push(Output { name: name.to_owned(), data_type });
     }
-    let task = task(graph, &columns);
+    let task = task(runner, &columns);
     Ok(Signature { features: features::features(ports), outputs: columns, task })
 }
 
@@ -53,15 +53,14 @@ fn element_field(data_type: DataType) -> Arc<Field> {
 }
 
 /// What the outputs mean, by their types and the operators behind them.
-fn task(graph: &Graph, outputs: &[Output]) -> Task {
+fn task(runner: &Runner, outputs: &[Output]) -> Task {
     if let [label, probabilities] = outputs
         && matches!(label.data_type, DataType::Int64 | DataType::Utf8)
         && let DataType::FixedSizeList(element, width) = &probabilities.data_type
         && *element.data_type() == DataType::Float64
     {
         let width = usize::try_from(*width).unwrap_or(0);
-        let named = graph.classes_behind(1).or_else(|| graph.classes_behind(0)).or_else(|| labels(graph));
-        let classes = named.filter(|classes| classes.len() == width);
+        let classes = runner.classes().filter(|classes| classes.len() == width);
         let classes = classes.unwrap_or_else(|| (0..width).map(|class| class.to_string()).collect());
         return Task::Classification { label: 0, probabilities: 1, classes };
     }
@@ -69,16 +68,6 @@ fn task(graph: &Graph, outputs: &[Output]) -> Task {
         [only] if only.data_type == DataType::Float64 => Task::Regression { value: 0 },
         _ => Task::Other,
     }
-}
-
-/// The constant list that the label is chosen from.
-fn labels(graph: &Graph) -> Option<Vec<String>> {
-    let tensor = graph.labels_behind(0)?;
-    Some(match &tensor.data {
-        Data::I64(labels) => labels.iter().map(i64::to_string).collect(),
-        Data::Text(labels) => labels.iter().flatten().map(str::to_owned).collect(),
-        _ => return None,
-    })
 }
 
 /// The outputs of a batch as arrays.

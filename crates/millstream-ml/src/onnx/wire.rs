@@ -201,3 +201,95 @@ fn check_tensor(bytes: &[u8], counts: &mut Counts, limits: &LoadLimits) -> Model
 pub(super) fn external() -> ModelError {
     ModelError::unsupported("the model keeps constants in other files, which are not read (hint: save it as one file)")
 }
+
+/// Graphs within graphs within graphs, at most.
+const NESTING_MAX: usize = 16;
+
+/// Refuses what onnxruntime shall not be given: files that are no ONNX model, that are too large, or that would make it read others.
+pub(super) fn check_for_library(bytes: &[u8], limits: &LoadLimits) -> ModelResult<()> {
+    if bytes.len() as u64 > limits.library_file_bytes_max {
+        let max = limits.library_file_bytes_max;
+        return Err(ModelError::too_large(format!("the file has {} bytes, onnxruntime is given at most {max}", bytes.len())));
+    }
+    let mut fields = Fields { rest: bytes };
+    let mut graphs = 0;
+    while let Some((number, field)) = fields.next()? {
+        match (number, field) {
+            (7, Field::Bytes(graph)) => {
+                graphs += 1;
+                no_other_files_in_graph(graph, 0)?;
+            }
+            // A function of the model, whose nodes are its seventh field.
+            (25, Field::Bytes(function)) => no_other_files(function, 7, 0)?,
+            _ => {}
+        }
+    }
+    if graphs == 1 { Ok(()) } else { Err(cut()) }
+}
+
+fn no_other_files_in_graph(bytes: &[u8], depth: usize) -> ModelResult<()> {
+    if depth > NESTING_MAX {
+        return Err(ModelError::too_large(format!("graphs within graphs, more than {NESTING_MAX} deep")));
+    }
+    let mut fields = Fields { rest: bytes };
+    while let Some((number, field)) = fields.next()? {
+        match (number, field) {
+            (5, Field::Bytes(tensor)) => no_other_file(tensor)?,
+            (15, Field::Bytes(sparse)) => no_other_file_in_sparse(sparse)?,
+            _ => {}
+        }
+    }
+    no_other_files(bytes, 1, depth)
+}
+
+/// The nodes of a graph or function.
+fn no_other_files(bytes: &[u8], nodes: u64, depth: usize) -> ModelResult<()> {
+    let mut fields = Fields { rest: bytes };
+    while let Some((number, field)) = fields.next()? {
+        let (true, Field::Bytes(node)) = (number == nodes, field) else { continue };
+        let mut fields = Fields { rest: node };
+        while let Some((number, field)) = fields.next()? {
+            match (number, field) {
+                // It runs what another file has compiled.
+                (4, Field::Bytes(b"EPContext")) => return Err(external()),
+                (5, Field::Bytes(attribute)) => no_other_files_in_attribute(attribute, depth)?,
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+fn no_other_files_in_attribute(bytes: &[u8], depth: usize) -> ModelResult<()> {
+    let mut fields = Fields { rest: bytes };
+    while let Some((number, field)) = fields.next()? {
+        match (number, field) {
+            (5 | 10, Field::Bytes(tensor)) => no_other_file(tensor)?,
+            (6 | 11, Field::Bytes(graph)) => no_other_files_in_graph(graph, depth + 1)?,
+            (22 | 23, Field::Bytes(sparse)) => no_other_file_in_sparse(sparse)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn no_other_file_in_sparse(bytes: &[u8]) -> ModelResult<()> {
+    let mut fields = Fields { rest: bytes };
+    while let Some((number, field)) = fields.next()? {
+        if let (1 | 2, Field::Bytes(tensor)) = (number, field) {
+            no_other_file(tensor)?;
+        }
+    }
+    Ok(())
+}
+
+/// A tensor whose values are in another file says so in two fields.
+fn no_other_file(bytes: &[u8]) -> ModelResult<()> {
+    let mut fields = Fields { rest: bytes };
+    while let Some((number, _)) = fields.next()? {
+        if matches!(number, 13 | 14) {
+            return Err(external());
+        }
+    }
+    Ok(())
+}

@@ -1,15 +1,18 @@
 """Makes the models of this folder and what onnxruntime predicts with them.
 
-    pip install scikit-learn skl2onnx onnxmltools lightgbm xgboost onnxruntime pyarrow pandas
-    python make.py
+    pip install scikit-learn skl2onnx onnxmltools lightgbm xgboost catboost tokenizers onnxruntime pyarrow pandas
+    python make.py [step …]
 
 Everything is trained on seeded synthetic data. `name.onnx` is the export, `name.parquet` has a column for each feature in the
 model's order, then `label` and `p0`, `p1`, … of a classifier, or `value` of a regressor. Before a file is written, onnxruntime must
-agree with the library that trained the model.
+agree with the library that trained the model. `name.library.onnx` is for onnxruntime alone. `tokens.onnx` and `tokens.json` are a
+network over tokens and its tokenizer.
 """
 
 import pathlib
+import tempfile
 
+import catboost
 import lightgbm
 import numpy as np
 import onnx
@@ -17,6 +20,7 @@ import onnxruntime
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import tokenizers
 import xgboost
 from onnxmltools import convert_lightgbm, convert_xgboost
 from onnxmltools.convert.common.data_types import FloatTensorType as ToolsFloat
@@ -35,14 +39,15 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, SGDClassifier
-from sklearn.naive_bayes import GaussianNB
+from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, Normalizer, OneHotEncoder, OrdinalEncoder, StandardScaler
-from sklearn.svm import SVC
+from sklearn.svm import SVC, SVR, NuSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 make_attribute = onnx.helper.make_attribute
@@ -122,7 +127,7 @@ def sklearn_model(name, estimator, classes=2, regression=False, labels=None, zip
     estimator.fit(x, y)
     kind = DoubleTensorType if double else FloatTensorType
     classifier = hasattr(estimator, "predict_proba")
-    options = {"zipmap": zipmap} if classifier else None
+    options = {"zipmap": zipmap} if classifier else {"zipmap": False} if isinstance(estimator, SVC) else None
     model = to_onnx(estimator, initial_types=[("X", kind([None, FEATURES]))], options=options, target_opset=opset)
     table = frame(x)
     probabilities = estimator.predict_proba(x[:ROWS]) if classifier else None
@@ -207,10 +212,147 @@ def boosters():
     write("xgboost_regression", convert_xgboost(model, initial_types=kind, target_opset=15), frame(x), model.predict(x[:ROWS]))
 
 
+def vector_machines():
+    sklearn_model("svm_binary", SVC())
+    sklearn_model("svm_binary_poly", SVC(kernel="poly", degree=2, coef0=1.0), labels=["no", "yes"])
+    sklearn_model("svm_multiclass_probabilities", SVC(probability=True, random_state=1), classes=3, zipmap=False)
+    sklearn_model("svm_binary_probabilities", NuSVC(probability=True, random_state=1), zipmap=False)
+    sklearn_model("svm_multiclass", SVC(kernel="sigmoid"), classes=3)
+    sklearn_model("svm_regression", SVR(), regression=True)
+    sklearn_model("svm_linear_regression", SVR(kernel="linear", C=0.1), regression=True)
+
+
+def catboosts():
+    for name, classes in [("binary", 2), ("multiclass", 3), ("regression", None)]:
+        x, y = data(classes or 2, regression=classes is None)
+        kind = catboost.CatBoostRegressor if classes is None else catboost.CatBoostClassifier
+        model = kind(iterations=8, depth=3, verbose=False, random_seed=1, allow_writing_files=False).fit(x, y)
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "model.onnx"
+            model.save_model(str(path), format="onnx")
+            exported = onnx.load(path)
+        predicted = model.predict(x[:ROWS]).reshape(-1)
+        write(f"catboost_{name}", exported, frame(x), predicted, model.predict_proba(x[:ROWS]) if classes else None)
+
+
+def trees_of_version_5():
+    """No exporter writes them yet: two trees by hand, with a branch of each kind, one of them by membership in a set."""
+    tensor = onnx.numpy_helper.from_array
+    for name, kind in [("float", np.float32), ("double", np.float64)]:
+        node = onnx.helper.make_node(
+            "TreeEnsemble", ["X"], ["Y"], domain="ai.onnx.ml", aggregate_function=1, n_targets=1, post_transform=0, tree_roots=[0, 3],
+            nodes_featureids=[0, 1, 2, 3, 4, 5], nodes_modes=tensor(np.array([0, 6, 3, 2, 6, 5], np.uint8)),
+            nodes_splits=tensor(np.array([0.1, 0, -0.2, 0.3, 0, 1.0], kind)),
+            nodes_truenodeids=[1, 0, 2, 4, 4, 5], nodes_trueleafs=[0, 1, 1, 0, 1, 1],
+            nodes_falsenodeids=[2, 1, 3, 5, 6, 7], nodes_falseleafs=[0, 1, 1, 0, 1, 1],
+            nodes_missing_value_tracks_true=[0, 0, 1, 0, 0, 0],
+            membership_values=tensor(np.array([1, 2, 5, np.nan, 0, 3, np.nan], kind)),
+            leaf_targetids=[0] * 8, leaf_weights=tensor(np.linspace(-1, 1, 8).astype(kind)),
+        )
+        element = onnx.TensorProto.FLOAT if kind == np.float32 else onnx.TensorProto.DOUBLE
+        value = onnx.helper.make_tensor_value_info
+        graph = onnx.helper.make_graph([node], "trees", [value("X", element, [None, FEATURES])], [value("Y", element, [None, 1])])
+        opsets = [onnx.helper.make_opsetid("ai.onnx.ml", 5), onnx.helper.make_opsetid("", 21)]
+        rng = np.random.default_rng(7)
+        x = rng.normal(0, 1, (ROWS, FEATURES))
+        x[:, [1, 4, 5]] = rng.integers(0, 6, (ROWS, 3))
+        x[rng.random(ROWS) < 0.1, 2] = np.nan
+        write(f"trees_5_{name}", onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10), frame(x.astype(kind)))
+
+
+TEXTS = [
+    "A warm, funny and clever film!", "Dull and far too long.", "I loved every minute of it", "Badly acted, badly written.",
+    "what a GREAT day out", "Not good. Not good at all", "Charming story, lovely music", "a waste of time and money",
+    "The best meal we had this year", "cold food and rude staff", "Works well; would buy it again", "it broke after two days...",
+    "", "größer ist nicht besser", "wow wow wow", "42 reasons to stay home",
+]
+
+
+def texts():
+    label = [1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 0, 0, 1, 0]
+    table = pd.DataFrame({"text": TEXTS})
+    for name, vectorizer, last in [
+        ("text_words", TfidfVectorizer(), LogisticRegression(C=10)),
+        ("text_pairs", TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern="[a-zA-Z]+"), LogisticRegression(C=10)),
+        ("text_counts", CountVectorizer(lowercase=False, token_pattern="[a-zA-Z]+"), MultinomialNB()),
+        ("text_characters", TfidfVectorizer(analyzer="char", ngram_range=(2, 3)), RandomForestClassifier(4, max_depth=4, random_state=1)),
+    ]:
+        pipeline = make_pipeline(vectorizer, last).fit(TEXTS, label)
+        model = to_onnx(pipeline, initial_types=[("text", StringTensorType([None, 1]))], options={"zipmap": False})
+        # Words of one letter are words for the exporter and none for scikit-learn, so only onnxruntime says what is right.
+        write(name, model, table)
+
+
+def library():
+    """Networks that onnxruntime alone evaluates."""
+    x, y = data(3)
+    neighbours = KNeighborsClassifier().fit(x, np.array(["low", "mid", "high"])[y])
+    model = to_onnx(neighbours, x[:1], options={"zipmap": False}, target_opset={"": 15, "ai.onnx.ml": 3})
+    write("nearest_neighbours.library", model, frame(x), neighbours.predict(x[:ROWS]), neighbours.predict_proba(x[:ROWS]))
+    rng = np.random.default_rng(2)
+    tensor, value = onnx.numpy_helper.from_array, onnx.helper.make_tensor_value_info
+    nodes = [
+        onnx.helper.make_node("Conv", ["image", "kernel"], ["maps"], pads=[1, 1, 1, 1]),
+        onnx.helper.make_node("Relu", ["maps"], ["lit"]),
+        onnx.helper.make_node("GlobalAveragePool", ["lit"], ["means"]),
+        onnx.helper.make_node("Flatten", ["means"], ["flat"]),
+        onnx.helper.make_node("MatMul", ["flat", "weights"], ["value"]),
+    ]
+    constants = [
+        tensor(rng.normal(0, 1, (4, 2, 3, 3)).astype(np.float32), "kernel"),
+        tensor(rng.normal(0, 1, (4, 1)).astype(np.float32), "weights"),
+    ]
+    ends = [value("image", onnx.TensorProto.FLOAT, [None, 2, 4, 4])], [value("value", onnx.TensorProto.FLOAT, [None, 1])]
+    graph = onnx.helper.make_graph(nodes, "images", *ends, constants)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    pixels = rng.normal(0, 1, (ROWS, 32)).astype(np.float32)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    table = frame(pixels)
+    table["value"] = session.run(None, {"image": pixels.reshape(-1, 2, 4, 4)})[0].reshape(-1).astype(np.float64)
+    (HERE / "images.library.onnx").write_bytes(model.SerializeToString())
+    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), HERE / "images.library.parquet", compression="zstd")
+
+
+def tokens():
+    """A network over tokens: a vector a word and one more for its place, mixed by a hidden layer."""
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "good", "bad", "##ly", "film", "the", "a", "not", "is", "was", ".", "!", "great", "dull"]
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordPiece({word: at for at, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.normalizer = tokenizers.normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = tokenizers.processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    tokenizer.decoder = tokenizers.decoders.WordPiece()
+    tokenizer.save(str(HERE / "tokens.json"))
+    rng = np.random.default_rng(4)
+    tensor, value = onnx.numpy_helper.from_array, onnx.helper.make_tensor_value_info
+    constants = [
+        tensor(rng.normal(0, 1, (len(words), 8)).astype(np.float32), "vectors"),
+        tensor(rng.normal(0, 1, (8, 8)).astype(np.float32), "weights"),
+    ]
+    nodes = [
+        onnx.helper.make_node("Gather", ["vectors", "input_ids"], ["embedded"]),
+        onnx.helper.make_node("MatMul", ["embedded", "weights"], ["mixed"]),
+        onnx.helper.make_node("Tanh", ["mixed"], ["last_hidden_state"]),
+    ]
+    inputs = [value(name, onnx.TensorProto.INT64, ["batch", "tokens"]) for name in ["input_ids", "attention_mask"]]
+    outputs = [value("last_hidden_state", onnx.TensorProto.FLOAT, ["batch", "tokens", 8])]
+    graph = onnx.helper.make_graph(nodes, "tokens", inputs, outputs, constants)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    (HERE / "tokens.onnx").write_bytes(model.SerializeToString())
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    said = ["The film was good!", "a badly dull film", "NOT great", "", "café — is it good?", "good good good good good good good good"]
+    vectors = []
+    for text in said:
+        ids = np.array([tokenizer.encode(text).ids], np.int64)
+        hidden = session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0]
+        mean = hidden.mean(axis=0)
+        vectors.append((mean / np.linalg.norm(mean)).tolist())
+    pq.write_table(pa.table({"text": said, "vector": vectors}), HERE / "tokens.vectors", compression="zstd")
+
+
 def refused():
     """Models that are not evaluated: only the files, for the messages."""
     x, y = data()
-    for name, model in [("svm", SVC(probability=False)), ("nearest_neighbours", KNeighborsClassifier()), ("isolation", IsolationForest(n_estimators=4))]:
+    for name, model in [("nearest_neighbours", KNeighborsClassifier()), ("isolation", IsolationForest(n_estimators=4))]:
         exported = to_onnx(model.fit(x, y), x[:1], target_opset={"": 15, "ai.onnx.ml": 3})
         (HERE / f"{name}.refused.onnx").write_bytes(exported.SerializeToString())
 
@@ -218,6 +360,6 @@ def refused():
 if __name__ == "__main__":
     import sys
 
-    for step in [scikit_learn, mixed, boosters, refused]:
+    for step in [scikit_learn, mixed, boosters, vector_machines, catboosts, trees_of_version_5, texts, library, tokens, refused]:
         if len(sys.argv) == 1 or step.__name__ in sys.argv[1:]:
             step()

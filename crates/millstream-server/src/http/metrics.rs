@@ -1,9 +1,9 @@
-//! `/metrics`: figures of pipelines and of the server in Prometheus' text format.
+//! `/metrics`: figures of pipelines, of models and of the server in Prometheus' text format.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use millstream::{PipelineState, PipelineStatus, SourceStatus};
+use millstream::{ModelStatus, PipelineState, PipelineStatus, SourceStatus};
 
 use super::process::process;
 use crate::metrics::SECONDS;
@@ -65,6 +65,19 @@ const SOURCE: &[Figure<SourceStatus>] = &[
     ("idle", "gauge", "1 while all lanes of a source wait for rows.", |s| Some(f64::from(u8::from(s.is_idle)))),
 ];
 
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows doubles only")]
+const MODEL: &[Figure<ModelStatus>] = &[
+    ("calls_total", "counter", "Batches predicted by a model.", |m| Some(m.calls as f64)),
+    ("rows_total", "counter", "Rows predicted by a model.", |m| Some(m.rows as f64)),
+    ("null_rows_total", "counter", "Rows without a prediction because a feature is NULL.", |m| Some(m.null_rows as f64)),
+    ("errors_total", "counter", "Batches that a model failed on.", |m| Some(m.errors as f64)),
+    ("seconds_total", "counter", "Time spent in a model.", |m| Some(m.seconds)),
+    ("rows_per_second", "gauge", "Rows by time spent in a model.", |m| Some(m.rows_per_second as f64)),
+    ("latency_p50_seconds", "gauge", "Half of the batches took at most this long.", |m| Some(m.p50_us as f64 / 1e6)),
+    ("latency_p99_seconds", "gauge", "All batches but one in a hundred took at most this long.", |m| Some(m.p99_us as f64 / 1e6)),
+    ("version", "gauge", "Number of the version in use.", |m| Some(m.version as f64)),
+];
+
 /// Everything, in one text.
 pub(super) fn text(state: &ServerState) -> String {
     let mut text = Text::default();
@@ -72,6 +85,7 @@ pub(super) fn text(state: &ServerState) -> String {
     let now_ms = state.clock.now();
     let pipelines = state.engine.pipelines();
     pipelines_of(&mut text, &pipelines, now_ms);
+    models_of(&mut text, &state.engine.models());
     tables_of(&mut text, state);
     wire_of(&mut text, state);
     process_of(&mut text, state, now_ms);
@@ -102,6 +116,16 @@ fn pipelines_of(text: &mut Text, pipelines: &[PipelineStatus], now_ms: i64) {
                 let labels = format!("{{pipeline=\"{}\",source=\"{}\"}}", escaped(&pipeline.name), escaped(&source_name));
                 text.value(&name, &labels, value(source));
             }
+        }
+    }
+}
+
+fn models_of(text: &mut Text, models: &[ModelStatus]) {
+    for (name, kind, help, value) in MODEL {
+        let name = format!("model_{name}");
+        text.head(&name, kind, help);
+        for model in models {
+            text.value(&name, &format!("{{model=\"{}\"}}", escaped(&model.name)), value(model));
         }
     }
 }

@@ -99,6 +99,11 @@ impl PipelineStore {
         self.known.lock().next_number
     }
 
+    /// Versions and hashes of the models that the claimed checkpoint was made with, by name.
+    pub(crate) fn restored_models(&self) -> std::collections::BTreeMap<String, serde_json::Value> {
+        self.known.lock().manifest.as_ref().map(|manifest| manifest.models.clone()).unwrap_or_default()
+    }
+
     /// The rows of an earlier owner's checkpoint are published.
     pub(crate) async fn mark_published(&self, number: u64) -> Result<()> {
         Ok(self.retried(|| self.folder.mark_committed(number)).await?)

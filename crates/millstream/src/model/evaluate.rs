@@ -1,5 +1,6 @@
 //! One prediction of a batch: NULL features, chunks, the timeout, what becomes of failures, and the figures.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,16 +50,10 @@ pub(super) fn predict(
     let started = clock.monotonic();
     let options = &pin.version.options;
     let deadline = Deadline { clock, at: started.saturating_add(options.timeout), timeout: options.timeout };
-    let outcome = features_of(&pin.version, arrays, rows).and_then(|(features, nulls)| {
-        let null_rows = nulls.as_ref().map_or(0, NullBuffer::null_count);
-        if null_rows > 0 && options.null_features == NullFeatures::Error {
-            return Err(ModelError::input(
-                "a feature is NULL (hint: 'null_features' = 'null' predicts NULL, 'missing' lets the model see NaN)",
-            ));
-        }
-        let results = in_chunks(&pin.version, &features, rows, columns, &deadline)?;
-        Ok((results, nulls.filter(|_| options.null_features == NullFeatures::Null)))
-    });
+    let evaluated = || catch_unwind(AssertUnwindSafe(|| evaluated(pin, arrays, rows, columns, &deadline)));
+    // A model may take its time: the other tasks of this thread go on elsewhere.
+    let outcome = if pin.model.counters.is_slow() && may_block() { tokio::task::block_in_place(evaluated) } else { evaluated() };
+    let outcome = outcome.unwrap_or_else(|_| Err(ModelError::input("it failed on this batch in a way it should not (hint: report it)")));
     let took = clock.monotonic().saturating_sub(started);
     let null_rows = outcome.as_ref().ok().and_then(|(_, nulls)| nulls.as_ref()).map_or(0, NullBuffer::null_count);
     pin.model.counters.count(rows, null_rows, took, outcome.is_err());
@@ -73,18 +68,63 @@ pub(super) fn predict(
     }
 }
 
-/// One array a feature, and the rows that have none of them NULL.
-fn features_of(version: &ModelVersion, arrays: &[ArrayRef], rows: usize) -> ModelResult<(Vec<ArrayRef>, Option<NullBuffer>)> {
-    let features = match arrays {
-        [only] if vector_of(only.data_type()).is_some() => elements(only, version.shape.arguments.len(), rows)?,
-        arrays => arrays.to_vec(),
+/// True on a thread of a runtime that has others.
+fn may_block() -> bool {
+    tokio::runtime::Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread)
+}
+
+/// The columns of the prediction, and which rows have none because a feature is NULL.
+fn evaluated(
+    pin: &Pin,
+    arrays: &[ArrayRef],
+    rows: usize,
+    columns: &[ResultColumn],
+    deadline: &Deadline<'_>,
+) -> ModelResult<(Vec<ArrayRef>, Option<NullBuffer>)> {
+    let options = &pin.version.options;
+    let (features, nulls) = features_of(&pin.version, arrays, rows)?;
+    let null_rows = nulls.as_ref().map_or(0, NullBuffer::null_count);
+    if null_rows > 0 && options.null_features == NullFeatures::Error {
+        return Err(ModelError::input(
+            "a feature is NULL (hint: 'null_features' = 'null' predicts NULL, 'missing' lets the model see NaN)",
+        ));
+    }
+    let _passed = pin.model.gate.pass(options.threads, deadline)?;
+    let results = in_chunks(&pin.version, &features, rows, columns, deadline)?;
+    Ok((results, nulls.filter(|_| options.null_features == NullFeatures::Null)))
+}
+
+/// What a model is given.
+enum Features {
+    /// One array a feature.
+    Columns(Vec<ArrayRef>),
+    /// All features of a row, then those of the next, in one array.
+    Vectors { values: ArrayRef, width: usize },
+}
+
+/// The features, and the rows that have none of them NULL.
+fn features_of(version: &ModelVersion, arrays: &[ArrayRef], rows: usize) -> ModelResult<(Features, Option<NullBuffer>)> {
+    let width = version.shape.arguments.len();
+    let (features, nulls) = match arrays {
+        [only] if vector_of(only.data_type()).is_some() => {
+            let values = vectors(only, width, rows)?;
+            let complete = values.logical_nulls().filter(|nulls| nulls.null_count() > 0);
+            let complete = complete.map(|nulls| {
+                let row = |row: usize| nulls.slice(row * width, width).null_count() == 0;
+                NullBuffer::from_iter((0..rows).map(row))
+            });
+            (Features::Vectors { values, width }, complete)
+        }
+        arrays => {
+            let nulls = arrays.iter().fold(None, |nulls, array| NullBuffer::union(nulls.as_ref(), array.logical_nulls().as_ref()));
+            (Features::Columns(arrays.to_vec()), nulls)
+        }
     };
-    let nulls = features.iter().fold(None, |nulls, array| NullBuffer::union(nulls.as_ref(), array.logical_nulls().as_ref()));
     Ok((features, nulls.filter(|nulls| nulls.null_count() > 0)))
 }
 
-/// A list a row as one array a feature.
-fn elements(lists: &ArrayRef, count: usize, rows: usize) -> ModelResult<Vec<ArrayRef>> {
+/// A list a row as one array of all values; those of a list that is NULL are NULL.
+fn vectors(lists: &ArrayRef, count: usize, rows: usize) -> ModelResult<ArrayRef> {
     let wrong = |error: &dyn std::fmt::Display| ModelError::input(error.to_string());
     let (values, starts): (ArrayRef, Vec<Option<u32>>) = match lists.data_type() {
         DataType::FixedSizeList(_, _) => {
@@ -107,17 +147,21 @@ fn elements(lists: &ArrayRef, count: usize, rows: usize) -> ModelResult<Vec<Arra
             (Arc::clone(lists.values()), (0..rows).map(start).collect())
         }
     };
-    let column = |feature: u32| {
-        let places: UInt32Array = starts.iter().map(|start| start.map(|start| start + feature)).collect();
-        take(&values, &places, None).map_err(|error| wrong(&error))
-    };
-    (0..count as u32).map(column).collect()
+    // The usual case: one behind the other, none missing.
+    if let Some(first) = starts.first().copied().unwrap_or(Some(0))
+        && starts.iter().enumerate().all(|(row, start)| *start == Some(first + (row * count) as u32))
+    {
+        return Ok(values.slice(first as usize, rows * count));
+    }
+    let places: UInt32Array =
+        starts.iter().flat_map(|start| (0..count as u32).map(move |feature| start.map(|start| start + feature))).collect();
+    take(&values, &places, None).map_err(|error| wrong(&error))
 }
 
 /// The columns, chunk by chunk.
 fn in_chunks(
     version: &ModelVersion,
-    features: &[ArrayRef],
+    features: &Features,
     rows: usize,
     columns: &[ResultColumn],
     deadline: &Deadline<'_>,
@@ -127,8 +171,15 @@ fn in_chunks(
     let mut first = 0;
     while first < rows || chunks.is_empty() {
         let length = step.min(rows - first);
-        let slices: Vec<ArrayRef> = features.iter().map(|array| array.slice(first, length)).collect();
-        let outputs = version.model.predict(&slices, length, deadline)?;
+        let outputs = match features {
+            Features::Columns(columns) => {
+                let slices: Vec<ArrayRef> = columns.iter().map(|array| array.slice(first, length)).collect();
+                version.model.predict(&slices, length, deadline)?
+            }
+            Features::Vectors { values, width } => {
+                version.model.predict_vectors(&values.slice(first * width, length * width), length, deadline)?
+            }
+        };
         deadline.check()?;
         let results = columns.iter().map(|column| result(column, &outputs)).collect::<Result<Vec<_>>>();
         chunks.push(results.map_err(|error| ModelError::input(error.to_string()))?);

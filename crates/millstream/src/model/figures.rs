@@ -7,6 +7,9 @@ use std::time::Duration;
 const BUCKETS: usize = 128;
 const BUCKETS_PER_DOUBLING: f64 = 4.0;
 
+/// Batches that take longer shall not keep other tasks waiting.
+const SLOW_NANOS: u64 = 5_000_000;
+
 /// Counters of one model, over all versions.
 #[derive(Debug)]
 pub(crate) struct ModelCounters {
@@ -32,20 +35,30 @@ impl Default for ModelCounters {
     }
 }
 
-/// Figures for people.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct ModelFigures {
+/// Figures for people, over all versions of a model.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct ModelStatus {
+    /// Its name.
+    pub name: String,
+    /// Number of the version in use.
+    pub version: u64,
     /// Batches predicted.
-    pub(crate) calls: u64,
-    pub(crate) rows: u64,
-    pub(crate) errors: u64,
+    pub calls: u64,
+    /// Rows of those batches.
+    pub rows: u64,
+    /// Batches that failed.
+    pub errors: u64,
     /// Rows whose prediction is NULL because a feature is.
-    pub(crate) null_rows: u64,
+    pub null_rows: u64,
+    /// Time spent in the model, in seconds.
+    pub seconds: f64,
     /// Rows by time spent in the model.
-    pub(crate) rows_per_second: u64,
+    pub rows_per_second: u64,
     /// Microseconds that half of the calls took at most, to about a fifth.
-    pub(crate) p50_us: u64,
-    pub(crate) p99_us: u64,
+    pub p50_us: u64,
+    /// Microseconds that all calls but one in a hundred took at most, to about a fifth.
+    pub p99_us: u64,
 }
 
 impl ModelCounters {
@@ -60,11 +73,20 @@ impl ModelCounters {
         add(&self.latencies[((doublings * BUCKETS_PER_DOUBLING) as usize).min(BUCKETS - 1)], 1);
     }
 
-    pub(crate) fn figures(&self) -> ModelFigures {
+    /// True if a batch took more than a few milliseconds so far, or none has been seen yet.
+    pub(crate) fn is_slow(&self) -> bool {
+        let (nanos, calls) = (self.nanos.load(Ordering::Relaxed), self.calls.load(Ordering::Relaxed));
+        calls == 0 || nanos / calls > SLOW_NANOS
+    }
+
+    pub(crate) fn figures(&self) -> ModelStatus {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let seconds = get(&self.nanos) as f64 / 1e9;
         let rows = get(&self.rows);
-        ModelFigures {
+        ModelStatus {
+            name: String::new(),
+            version: 0,
+            seconds,
             calls: get(&self.calls),
             rows,
             errors: get(&self.errors),

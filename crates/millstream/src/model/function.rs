@@ -48,8 +48,10 @@ impl Hash for ModelFunction {
     }
 }
 
-/// The name of the function behind ML_PREDICT.
+/// Names of the functions behind ML_PREDICT and ML_EVALUATE.
 pub(crate) const PREDICT_ALL: &str = "predict_all";
+pub(crate) const PREDICT_LABEL: &str = "predict_label";
+pub(crate) const PREDICT_PROBABILITIES: &str = "predict_proba";
 
 /// The functions of all models that are pinned, and those that take a model's name.
 pub(crate) fn generic_functions(pinned: &PinnedModels, clock: &Arc<dyn Clock>) -> Vec<ScalarUDF> {
@@ -60,8 +62,8 @@ pub(crate) fn generic_functions(pinned: &PinnedModels, clock: &Arc<dyn Clock>) -
     };
     let mut functions = vec![
         function("predict", None, Part::Value),
-        function("predict_label", None, Part::Label),
-        function("predict_proba", None, Part::Probabilities),
+        function(PREDICT_LABEL, None, Part::Label),
+        function(PREDICT_PROBABILITIES, None, Part::Probabilities),
         function(PREDICT_ALL, None, Part::All),
     ];
     functions.extend(pinned.names().into_iter().map(|name| function(&name, Some(name.clone()), Part::Value)));

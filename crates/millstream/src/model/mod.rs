@@ -13,15 +13,17 @@
 mod evaluate;
 mod figures;
 mod function;
-mod ml_predict;
+mod gate;
 mod options;
 mod pinned;
 mod registry;
 mod shape;
+mod table_functions;
 
+pub use figures::ModelStatus;
 pub(crate) use function::generic_functions;
-pub(crate) use ml_predict::rewrite_ml_predict;
 pub(crate) use options::ModelOptions;
 pub(crate) use pinned::{PinnedModels, calls_model};
 pub(crate) use registry::{ModelUse, ModelVersion, Models, RegisteredModel, StoredModel};
 pub(crate) use shape::{Declared, ModelShape};
+pub(crate) use table_functions::rewrite_table_functions;

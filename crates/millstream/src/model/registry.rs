@@ -7,7 +7,8 @@ use millstream_ml::model::{ContentHash, Model};
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 
-use super::figures::{ModelCounters, ModelFigures};
+use super::figures::{ModelCounters, ModelStatus};
+use super::gate::Gate;
 use super::options::ModelOptions;
 use super::shape::ModelShape;
 
@@ -16,7 +17,10 @@ use super::shape::ModelShape;
 pub(crate) struct ModelVersion {
     /// From 1.
     pub(crate) number: u64,
+    /// Of the model's file.
     pub(crate) hash: ContentHash,
+    /// Of the tokenizer's file.
+    pub(crate) tokenizer: Option<ContentHash>,
     pub(crate) model: Arc<dyn Model>,
     pub(crate) options: ModelOptions,
     pub(crate) shape: ModelShape,
@@ -32,6 +36,8 @@ pub(crate) struct RegisteredModel {
     pub(crate) counters: ModelCounters,
     /// Running pipelines that call it.
     users: Mutex<BTreeMap<String, usize>>,
+    /// How many batches are evaluated at the same time.
+    pub(crate) gate: Gate,
 }
 
 /// A pipeline calls a model, for as long as this lives.
@@ -62,7 +68,7 @@ struct Versions {
 impl RegisteredModel {
     pub(crate) fn new(name: String, first: Arc<ModelVersion>) -> Self {
         let versions = Versions { all: vec![Arc::clone(&first)], current: first };
-        Self { name, versions: RwLock::new(versions), counters: ModelCounters::default(), users: Mutex::default() }
+        Self { name, versions: RwLock::new(versions), counters: ModelCounters::default(), users: Mutex::default(), gate: Gate::default() }
     }
 
     /// The version that is used from the next epoch on.
@@ -102,8 +108,8 @@ impl RegisteredModel {
         self.users.lock().keys().next().cloned()
     }
 
-    pub(crate) fn figures(&self) -> ModelFigures {
-        self.counters.figures()
+    pub(crate) fn figures(&self) -> ModelStatus {
+        ModelStatus { name: self.name.clone(), version: self.current().number, ..self.counters.figures() }
     }
 }
 
@@ -138,8 +144,12 @@ impl Models {
 impl RegisteredModel {
     /// What the data folder keeps of it, with one more version in use.
     pub(crate) fn stored_with(&self, more: Option<&ModelVersion>, current: u64) -> StoredModel {
-        let store =
-            |version: &ModelVersion| StoredVersion { number: version.number, hash: version.hash.to_string(), sql: version.sql.clone() };
+        let store = |version: &ModelVersion| StoredVersion {
+            number: version.number,
+            hash: version.hash.to_string(),
+            tokenizer: version.tokenizer.map(|hash| hash.to_string()),
+            sql: version.sql.clone(),
+        };
         let mut versions: Vec<StoredVersion> = self.versions.read().all.iter().map(|version| store(version)).collect();
         versions.extend(more.map(store));
         StoredModel { current, versions }
@@ -159,5 +169,8 @@ pub(crate) struct StoredModel {
 pub(crate) struct StoredVersion {
     pub(crate) number: u64,
     pub(crate) hash: String,
+    /// Hash of the tokenizer's file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tokenizer: Option<String>,
     pub(crate) sql: String,
 }

@@ -85,7 +85,7 @@ impl ModelShape {
                 let columns: Vec<ResultColumn> = outputs
                     .map(|(n, output)| ResultColumn {
                         name: output.name.clone(),
-                        data_type: output.data_type.clone(),
+                        data_type: list_type(&output.data_type),
                         from: ResultSource::Output(n),
                     })
                     .collect();
@@ -172,8 +172,25 @@ fn argument_type(kind: FeatureKind) -> &'static DataType {
     }
 }
 
+/// Columns that a message names; of more it says how many there are.
+const NAMED_MAX: usize = 40;
+
 fn list<'a>(columns: impl Iterator<Item = (&'a str, &'a DataType)>) -> String {
-    columns.map(|(name, data_type)| format!("{name} {}", sql_type(data_type))).collect::<Vec<_>>().join(", ")
+    let mut columns = columns.map(|(name, data_type)| format!("{name} {}", sql_type(data_type)));
+    let mut named: Vec<String> = columns.by_ref().take(NAMED_MAX).collect();
+    match columns.count() {
+        0 => {}
+        more => named.push(format!("… and {more} more")),
+    }
+    named.join(", ")
+}
+
+/// Several values a row are a list, which tables and clients know.
+fn list_type(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::FixedSizeList(element, _) => DataType::new_list(element.data_type().clone(), true),
+        other => other.clone(),
+    }
 }
 
 /// The file's type can be given as the declared one.
@@ -181,6 +198,11 @@ fn fits(given: &DataType, declared: &DataType) -> bool {
     match given {
         DataType::Float64 => declared.is_floating(),
         DataType::Int64 => declared.is_integer(),
+        DataType::List(element) => match declared {
+            DataType::List(declared) => fits(element.data_type(), declared.data_type()) || element.data_type() == declared.data_type(),
+            _ => false,
+        },
+        DataType::Float32 => declared.is_floating(),
         _ => given == declared,
     }
 }

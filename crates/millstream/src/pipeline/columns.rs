@@ -17,6 +17,7 @@ use super::checkpoints::Checkpoint;
 use super::lateness::{LateRule, Lateness, SourceWindows};
 use crate::catalog::{ColumnSource, LateRows, Stream};
 use crate::input::{SourceSpec, WatermarkRule};
+use crate::model::PinnedModels;
 
 /// Fills the columns of one source.
 #[derive(Debug)]
@@ -56,12 +57,20 @@ pub(super) struct Wanted<'a> {
 }
 
 /// How to read the columns that a pipeline wants, and how to fill them.
-pub(super) fn plan_columns(stream: &Stream, wanted: Wanted<'_>, state: &SessionState) -> Result<(SourceSpec, Columns)> {
+pub(super) fn plan_columns(
+    stream: &Stream,
+    wanted: Wanted<'_>,
+    state: &SessionState,
+    models: &PinnedModels,
+) -> Result<(SourceSpec, Columns)> {
     let all: Vec<usize> = wanted.columns.iter().chain(wanted.late.unwrap_or_default()).copied().collect();
     let projection = needed_physical(stream, &all);
     let schema: SchemaRef = Arc::new(stream.physical.project(&projection)?);
     let df_schema = DFSchema::try_from(Arc::clone(&schema))?;
-    let compile = |expr: &Expr| create_physical_expr(expr, &df_schema, state.execution_props(), &PhysicalPlanningContext::default());
+    let compile = |expr: &Expr| {
+        let bound = models.bind_expr(expr.clone())?;
+        create_physical_expr(&bound, &df_schema, state.execution_props(), &PhysicalPlanningContext::default())
+    };
     let read = |physical: usize| projection.binary_search(&physical).unwrap_or(0);
     let filled = |columns: &[usize]| -> Result<FilledColumns> {
         let fill = |&column: &usize| {

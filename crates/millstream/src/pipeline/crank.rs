@@ -185,6 +185,7 @@ impl Crank<'_> {
         let rows_in = self.inputs.metrics().iter().map(|source| source.rows).sum();
         let now = self.clock.monotonic();
         let sealing = Sealing { reason, rows_in, stall: now.saturating_sub(started), models: self.models.manifest() };
+        self.models.release();
         match self.checkpoints.sealed(checkpoint, sealed, sealing, now) {
             Some(done) => self.publish(done).await,
             None => Ok(()),

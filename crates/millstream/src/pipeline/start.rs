@@ -77,7 +77,7 @@ pub(crate) async fn start(mut spec: PipelineSpec) -> Result<PipelineHandle> {
             (None, LateRows::Lenient) => None,
         };
         let wanted = Wanted { source: number, columns: &scan.columns, late, windows: windows.as_ref() };
-        let (source, fills) = plan_columns(stream, wanted, &spec.state).map_err(|error| Error::running(&error))?;
+        let (source, fills) = plan_columns(stream, wanted, &spec.state, &spec.models).map_err(|error| Error::running(&error))?;
         sources.push(source);
         columns.push(fills);
     }
@@ -91,6 +91,9 @@ pub(crate) async fn start(mut spec: PipelineSpec) -> Result<PipelineHandle> {
         }
         None => None,
     };
+    if let Some(store) = &spec.store {
+        spec.models.go_on_with(&store.restored_models())?;
+    }
     if let Some((checkpoint, true)) = &restored {
         if plan.operators().iter().any(|operator| operator.publishes()) {
             plan.restore(&checkpoint.operators).map_err(|error| Error::running(&error))?;

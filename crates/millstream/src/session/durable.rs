@@ -120,6 +120,11 @@ pub(crate) async fn replay_all(engine: &Engine, objects: Vec<StoredObject>) -> R
     for object in secrets {
         object.secret.into_iter().for_each(|secret| engine.inner.secrets.put(&object.name, secret));
     }
+    if let Some(data) = &engine.inner.data
+        && let Err(error) = data.sweep_model_files().await
+    {
+        tracing::warn!(%error, "files of models that are gone are not deleted yet");
+    }
     for object in objects {
         let (kind, name) = (object.kind, object.name.clone());
         let paused = object.paused;

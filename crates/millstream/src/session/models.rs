@@ -1,25 +1,26 @@
 //! CREATE, ALTER, DROP, SHOW and DESCRIBE MODEL.
 
+mod files;
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectName, Query, TableFactor, Visit, Visitor,
 };
-use millstream_checkpoint::folder::Folder;
-use millstream_ml::error::ModelErrorKind;
+use millstream_ml::error::{ModelError, ModelErrorKind};
 use millstream_ml::model::{ContentHash, Model};
-use millstream_ml::onnx::{LoadLimits, OnnxModel};
+use millstream_ml::onnx::{EmbeddingModel, LoadLimits, OnnxModel};
 use millstream_sql::parse::{AlterModel, CreateModel, ModelColumn, ModelKind, Statement, arrow_type, identifier_text};
 
+use self::files::ModelFiles;
 use super::Session;
 use super::run_statement::{done, object_name, rows_of};
 use crate::blocking::Blocking;
-use crate::catalog::Object;
-use crate::data_folder::{DataFolder, ObjectKind};
+use crate::catalog::{ColumnSource, Object};
+use crate::data_folder::{DataFolder, ModelFile, ObjectKind};
 use crate::error::{Error, Result};
-use crate::model::{Declared, ModelOptions, ModelShape, ModelVersion, RegisteredModel};
+use crate::model::{Declared, ModelOptions, ModelShape, ModelVersion, RegisteredModel, calls_model};
 use crate::query::Outcome;
 
 pub(super) async fn create_model(session: &Session, create: &CreateModel, sql: &str) -> Result<Outcome> {
@@ -43,11 +44,11 @@ pub(super) async fn create_model(session: &Session, create: &CreateModel, sql: &
     }
     let number = existing.as_ref().map_or(1, |model| model.next_number());
     let (options, declared) = definition(create)?;
-    let bytes = read_file(session, &options.path).await?;
-    let version = Arc::new(version(session, &name, number, sql, (options, declared), bytes.clone()).await?);
+    let files = files::read(session, &options).await?;
+    let version = Arc::new(version(session, &name, number, sql, (options, declared), files.clone()).await?);
     if let Some(model) = &existing {
         let current = model.current();
-        if current.hash == version.hash && current.sql == version.sql {
+        if current.hash == version.hash && current.tokenizer == version.tokenizer && current.sql == version.sql {
             return Ok(Outcome::Done {
                 message: format!("CREATE MODEL: {name} stays at version {}, the file has not changed", current.number),
             });
@@ -58,7 +59,10 @@ pub(super) async fn create_model(session: &Session, create: &CreateModel, sql: &
         }
     }
     if let Some(data) = &session.engine.inner.data {
-        data.keep_model_file(&version.hash, bytes).await?;
+        data.keep_model_file(&version.hash, ModelFile::Network, files.network).await?;
+        if let (Some(hash), Some(bytes)) = (&version.tokenizer, files.tokenizer) {
+            data.keep_model_file(hash, ModelFile::Tokenizer, bytes).await?;
+        }
         let stored = match &existing {
             Some(model) => model.stored_with(Some(&version), number),
             None => RegisteredModel::new(name.clone(), Arc::clone(&version)).stored_with(None, number),
@@ -100,32 +104,6 @@ fn definition(create: &CreateModel) -> Result<(ModelOptions, Declared)> {
     }
 }
 
-/// The bytes of a local file or of an object store's.
-async fn read_file(session: &Session, path: &str) -> Result<Bytes> {
-    let unreadable = |error: &dyn std::fmt::Display| {
-        Error::user(
-            "58030",
-            format!("cannot read the model '{path}': {error} (hint: paths count from the folder the program was started in)"),
-        )
-    };
-    if path.contains("://") {
-        let Some((folder, file)) = path.rsplit_once('/') else { return Err(unreadable(&"no file")) };
-        let folder = Folder::from_url(folder).map_err(|error| unreadable(&error))?;
-        return folder.read(file).await.map_err(|error| unreadable(&error));
-    }
-    let owned = path.to_owned();
-    let limit = LoadLimits::default().file_bytes_max;
-    let read = move || {
-        let size = std::fs::metadata(&owned)?.len();
-        if size > limit {
-            return Err(std::io::Error::other(format!("it has {size} bytes, at most {limit} are read")));
-        }
-        std::fs::read(&owned)
-    };
-    let bytes = Blocking::of(session.settings().background_threads).run("reading a model", read).await?;
-    bytes.map(Bytes::from).map_err(|error| unreadable(&error))
-}
-
 /// Loads a version; what is wrong with the file is told here.
 async fn version(
     session: &Session,
@@ -133,15 +111,21 @@ async fn version(
     number: u64,
     sql: &str,
     (options, declared): (ModelOptions, Declared),
-    bytes: Bytes,
+    files: ModelFiles,
 ) -> Result<ModelVersion> {
     let features = (!declared.inputs.is_empty()).then_some(declared.inputs.len());
+    let (runtime, threads, embedding) = (options.runtime, options.threads, options.embedding.clone());
+    let hash = ContentHash::of(&files.network);
+    let tokenizer = files.tokenizer.as_ref().map(|bytes| ContentHash::of(bytes));
     let load = move || {
-        let hash = ContentHash::of(&bytes);
-        OnnxModel::load(&bytes, features, &LoadLimits::default()).map(|model| (hash, Arc::new(model)))
+        let limits = LoadLimits::default();
+        Ok::<Arc<dyn Model>, ModelError>(match &files.tokenizer {
+            Some(tokenizer) => Arc::new(EmbeddingModel::load(&files.network, tokenizer, embedding, &limits, (runtime, threads))?),
+            None => Arc::new(OnnxModel::load_for(&files.network, features, &limits, runtime, threads)?),
+        })
     };
     let loaded = Blocking::of(session.settings().background_threads).run("loading a model", load).await?;
-    let (hash, model) = loaded.map_err(|error| {
+    let model = loaded.map_err(|error| {
         let sqlstate = match error.kind() {
             ModelErrorKind::Unsupported => "0A000",
             ModelErrorKind::TooLarge => "54000",
@@ -150,7 +134,7 @@ async fn version(
         Error::user(sqlstate, format!("model {name} cannot be loaded from '{}': {error}", options.path))
     })?;
     let shape = ModelShape::new(model.signature(), &declared, name)?;
-    Ok(ModelVersion { number, hash, model, options, shape, sql: sql.to_owned() })
+    Ok(ModelVersion { number, hash, tokenizer, model, options, shape, sql: sql.to_owned() })
 }
 
 /// A model of the data folder with all its versions.
@@ -165,8 +149,13 @@ async fn bring_back(session: &Session, name: &str) -> Result<Outcome> {
         let Some(Statement::CreateModel(create)) = parsed else {
             return Err(Error::user("XX001", format!("the statement of version {} of model {name} does not read", kept.number)));
         };
-        let bytes = data.model_file(&kept.hash).await?;
-        let version = Arc::new(version(session, name, kept.number, &kept.sql, definition(&create)?, bytes).await?);
+        let network = data.model_file(&kept.hash, ModelFile::Network).await?;
+        let tokenizer = match &kept.tokenizer {
+            Some(hash) => Some(data.model_file(hash, ModelFile::Tokenizer).await?),
+            None => None,
+        };
+        let files = ModelFiles { network, tokenizer };
+        let version = Arc::new(version(session, name, kept.number, &kept.sql, definition(&create)?, files).await?);
         match &model {
             None => model = Some(RegisteredModel::new(name.to_owned(), version)),
             Some(model) => model.add(version),
@@ -211,9 +200,14 @@ pub(super) async fn drop_model(session: &Session, name: &str) -> Result<bool> {
     let _definitions = session.engine.inner.definitions.lock().await;
     let Some(model) = session.engine.inner.models.get(name) else { return Ok(false) };
     refuse_if_called(session, &model)?;
-    // Its file stays: another model may have the same.
     session.forget(ObjectKind::Model, name).await?;
     session.engine.inner.models.remove(name);
+    if let Some(data) = &session.engine.inner.data
+        && let Err(error) = data.sweep_model_files().await
+    {
+        // They are in nobody's way: the next start tries again.
+        tracing::warn!(model = name, %error, "the files of a dropped model are not deleted yet");
+    }
     Ok(true)
 }
 
@@ -225,6 +219,12 @@ fn refuse_if_called(session: &Session, model: &RegisteredModel) -> Result<()> {
     }
     if let Some(view) = view_that_calls(session, name) {
         return Err(Error::user("2BP01", format!("view {view} calls model {name} (hint: DROP VIEW {view} first)")));
+    }
+    if let Some(table) = table_that_calls(session, name) {
+        return Err(Error::user(
+            "2BP01",
+            format!("a computed column of table {table} calls model {name} (hint: DROP TABLE {table} first)"),
+        ));
     }
     // A paused pipeline will call it again.
     let stored = session.engine.inner.data.as_ref().map(DataFolder::objects).unwrap_or_default();
@@ -239,6 +239,13 @@ fn view_that_calls(session: &Session, model: &str) -> Option<String> {
     let views = session.engine.inner.catalog.read();
     let found = views.iter().find(|(_, object)| matches!(object, Object::View { sql } if calls(sql, model)));
     found.map(|(view, _)| view.clone())
+}
+
+fn table_that_calls(session: &Session, model: &str) -> Option<String> {
+    let calls = |column: &ColumnSource| matches!(column, ColumnSource::Computed(expr) if calls_model(expr, Some(model)));
+    let tables = session.engine.inner.catalog.read();
+    let found = tables.iter().find(|(_, object)| matches!(object, Object::Stream(stream) if stream.columns.iter().any(calls)));
+    found.map(|(table, _)| table.clone())
 }
 
 /// True if a statement calls the model.
@@ -326,6 +333,7 @@ pub(super) fn describe_model(session: &Session, name: &ObjectName) -> Result<Out
         row("takes", version.shape.takes()),
         row("gives", version.shape.gives()),
         row("path", version.options.path.clone()),
+        row("runtime", version.model.runtime().to_owned()),
         row("rows predicted", figures.rows.to_string()),
         row("rows with NULL features", figures.null_rows.to_string()),
         row("errors", figures.errors.to_string()),

@@ -12,6 +12,8 @@ mod reduce;
 mod scaler;
 mod scores;
 mod shape;
+mod svm;
+mod text;
 
 pub(super) use feature::class_names;
 pub(super) use scores::{PostTransform, best, both_classes};
@@ -106,6 +108,7 @@ pub(super) fn compile(node: &Node<'_>) -> ModelResult<Box<dyn Operator>> {
     let operator = match (message.domain.as_str(), message.op_type.as_str()) {
         ("" | "ai.onnx", name) => dense(name, node)?,
         (CLASSICAL, name) => classical(name, node)?,
+        ("com.microsoft", "Tokenizer") => Some(Box::new(text::Tokenizer::compile(node)?) as Box<dyn Operator>),
         _ => None,
     };
     operator.ok_or_else(|| unknown(node))
@@ -144,6 +147,8 @@ fn dense(name: &str, node: &Node<'_>) -> ModelResult<Option<Box<dyn Operator>>> 
         "Transpose" => Box::new(shape::Transpose::compile(node)),
         "Slice" => Box::new(shape::Slice),
         "Expand" => Box::new(shape::Expand),
+        "StringNormalizer" => Box::new(text::StringNormalizer::compile(node)?),
+        "TfIdfVectorizer" => Box::new(text::TfIdfVectorizer::compile(node)?),
         _ => return Ok(None),
     }))
 }
@@ -164,6 +169,8 @@ fn classical(name: &str, node: &Node<'_>) -> ModelResult<Option<Box<dyn Operator
         "FeatureVectorizer" => Box::new(feature::FeatureVectorizer),
         "ArrayFeatureExtractor" => Box::new(feature::ArrayFeatureExtractor),
         "ZipMap" => Box::new(feature::ZipMap::compile(node)?),
+        "SVMClassifier" => Box::new(svm::SvmClassifier::compile(node)?),
+        "SVMRegressor" => Box::new(svm::SvmRegressor::compile(node)?),
         _ => return Ok(None),
     }))
 }
@@ -171,11 +178,9 @@ fn classical(name: &str, node: &Node<'_>) -> ModelResult<Option<Box<dyn Operator
 fn unknown(node: &Node<'_>) -> ModelError {
     let domain = if node.message.domain.is_empty() { "ai.onnx" } else { &node.message.domain };
     let hint = match node.message.op_type.as_str() {
-        "SVMClassifier" | "SVMRegressor" => "a linear model or a tree ensemble can take its place",
         "Conv" | "MaxPool" | "LSTM" | "GRU" | "Attention" | "LayerNormalization" => {
             "convolutional, recurrent and attention networks are not evaluated; tree ensembles, linear models and dense networks are"
         }
-        "TfIdfVectorizer" | "Tokenizer" | "StringNormalizer" => "compute the features of the text in SQL, and export the model behind them",
         _ => "export the part of the model without it, and compute the rest in SQL",
     };
     ModelError::unsupported(format!("operator {} of {domain} version {} is not evaluated (hint: {hint})", node.message.op_type, node.opset))

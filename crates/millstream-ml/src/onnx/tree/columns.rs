@@ -50,7 +50,7 @@ pub(super) fn read(node: &Node<'_>, names: &VoteNames, targets: usize) -> ModelR
     }
     let roots = roots(&ids, &has_parent)?;
     read_votes(node, names, &ids, &mut nodes)?;
-    Ok(Draft { nodes, roots, targets, double })
+    Ok(Draft { nodes, roots, targets, double, sets: Vec::new() })
 }
 
 fn of_length<'a, T>(list: &'a [T], count: usize, name: &str) -> ModelResult<&'a [T]> {

@@ -14,6 +14,8 @@ pub(super) enum Mode {
     Greater,
     Equal,
     NotEqual,
+    /// The threshold is the number of a set.
+    Member,
 }
 
 /// A node as the file has it; children are places in the same list.
@@ -44,6 +46,8 @@ pub(super) struct Draft {
     pub(super) targets: usize,
     /// Thresholds are 64-bit floats.
     pub(super) double: bool,
+    /// Sets that [`Mode::Member`] asks for.
+    pub(super) sets: Vec<Vec<f64>>,
 }
 
 impl Draft {
@@ -62,6 +66,8 @@ impl Draft {
 pub(super) trait Threshold: Copy + PartialOrd + Default {
     fn of(value: f64) -> Self;
     fn is_missing(self) -> bool;
+    /// A small whole number.
+    fn as_place(self) -> usize;
 }
 
 impl Threshold for f32 {
@@ -72,6 +78,10 @@ impl Threshold for f32 {
     fn is_missing(self) -> bool {
         self.is_nan()
     }
+
+    fn as_place(self) -> usize {
+        self as usize
+    }
 }
 
 impl Threshold for f64 {
@@ -81,6 +91,10 @@ impl Threshold for f64 {
 
     fn is_missing(self) -> bool {
         self.is_nan()
+    }
+
+    fn as_place(self) -> usize {
+        self as usize
     }
 }
 
@@ -122,6 +136,8 @@ pub(super) struct Forest<T> {
     pub(super) features: usize,
     /// Comparisons for a row at most.
     pub(super) depth: usize,
+    /// Sets in order, by the number that is the threshold of a [`Mode::Member`].
+    pub(super) sets: Vec<Vec<T>>,
 }
 
 fn broken(what: &str) -> ModelError {
@@ -210,7 +226,12 @@ impl<T: Threshold> Forest<T> {
         }
         let votes = votes(draft, &order)?;
         let (mode, modes) = one_mode(&modes);
-        Ok(Self { nodes, modes, mode, missing, roots, votes, targets: draft.targets, features, depth })
+        let sets = draft.sets.iter().map(|set| {
+            let mut set: Vec<T> = set.iter().map(|value| T::of(*value)).collect();
+            set.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+            set
+        });
+        Ok(Self { nodes, modes, mode, missing, roots, votes, targets: draft.targets, features, depth, sets: sets.collect() })
     }
 }
 
@@ -228,6 +249,7 @@ impl Forest<f32> {
             targets: self.targets,
             features: self.features,
             depth: self.depth,
+            sets: self.sets.iter().map(|set| set.iter().map(|value| f64::from(*value)).collect()).collect(),
         }
     }
 }

@@ -39,12 +39,14 @@ pub(super) fn read(node: &Node<'_>) -> ModelResult<Draft> {
     }
     // Places of branches are known before any leaf is made.
     reader.nodes = vec![DraftNode { kind: DraftKind::Leaf(Vec::new()) }; count];
+    let mut sets = Sets::read(node)?;
     for at in 0..count {
         let (yes, no) = (reader.child(yes[at], yes_leaf[at], count)?, reader.child(no[at], no_leaf[at], count)?);
+        let mode = mode(modes[at])?;
         reader.nodes[at].kind = DraftKind::Branch {
             feature: usize::try_from(features[at]).map_err(|_| broken(format!("feature {}", features[at])))?,
-            threshold: thresholds[at],
-            mode: mode(modes[at])?,
+            threshold: if mode == Mode::Member { sets.next()? as f64 } else { thresholds[at] },
+            mode,
             missing_is_true: missing.get(at).is_some_and(|flag| *flag != 0),
             yes,
             no,
@@ -52,7 +54,7 @@ pub(super) fn read(node: &Node<'_>) -> ModelResult<Draft> {
     }
     let roots = node.ints("tree_roots").iter().map(|root| place(*root, count)).collect::<ModelResult<Vec<_>>>()?;
     let targets = usize::try_from(node.int("n_targets", 1)).unwrap_or(0);
-    Ok(Draft { nodes: reader.nodes, roots, targets, double })
+    Ok(Draft { nodes: reader.nodes, roots, targets, double, sets: sets.all })
 }
 
 fn place(index: i64, count: usize) -> ModelResult<usize> {
@@ -67,9 +69,36 @@ fn mode(code: i64) -> ModelResult<Mode> {
         3 => Mode::Greater,
         4 => Mode::Equal,
         5 => Mode::NotEqual,
-        6 => return Err(ModelError::unsupported("branches by membership in a set (BRANCH_MEMBER) are not evaluated")),
+        6 => Mode::Member,
         other => return Err(broken(format!("branch of kind {other}"))),
     })
+}
+
+/// The sets of branches by membership: one list for all, in the order of such branches, a NaN behind each.
+struct Sets {
+    all: Vec<Vec<f64>>,
+    taken: usize,
+}
+
+impl Sets {
+    fn read(node: &Node<'_>) -> ModelResult<Self> {
+        let values = node.tensor("membership_values")?.map(|tensor| tensor.data.to_f64()).transpose()?.unwrap_or_default();
+        let mut all: Vec<Vec<f64>> = values.split(|value| value.is_nan()).map(<[f64]>::to_vec).collect();
+        // What is behind the last NaN is no set, unless the last one is missing.
+        if all.last().is_some_and(Vec::is_empty) {
+            all.pop();
+        }
+        Ok(Self { all, taken: 0 })
+    }
+
+    /// The number of the next set.
+    fn next(&mut self) -> ModelResult<usize> {
+        self.taken += 1;
+        if self.taken > self.all.len() {
+            return Err(broken(format!("{} sets of members for more branches that ask for one", self.all.len())));
+        }
+        Ok(self.taken - 1)
+    }
 }
 
 struct Reader<'a> {

@@ -41,11 +41,18 @@ impl<T: Threshold, const STRICT: bool, const MISSING: bool> Step<T> for Plain<ST
 }
 
 /// Branches of several kinds.
-struct Mixed<'a> {
+struct Mixed<'a, T> {
     modes: &'a [Mode],
+    sets: &'a [Vec<T>],
 }
 
-impl<T: Threshold> Step<T> for Mixed<'_> {
+/// Whether the set with this number has the value.
+fn is_member<T: Threshold>(value: T, number: T, sets: &[Vec<T>]) -> bool {
+    sets.get(number.as_place())
+        .is_some_and(|set| set.get(set.partition_point(|member| *member < value)).is_some_and(|member| *member == value))
+}
+
+impl<T: Threshold> Step<T> for Mixed<'_, T> {
     #[inline(always)]
     fn next(&self, at: u32, node: &Node<T>, row: &[T]) -> u32 {
         let value = row[(node.feature & !MISSING_IS_TRUE) as usize];
@@ -56,6 +63,7 @@ impl<T: Threshold> Step<T> for Mixed<'_> {
             Mode::Greater => value > node.threshold,
             Mode::Equal => value == node.threshold,
             Mode::NotEqual => value != node.threshold,
+            Mode::Member => is_member(value, node.threshold, self.sets),
         };
         if yes || (node.feature & MISSING_IS_TRUE != 0 && value.is_missing()) { node.yes } else { node.no }
     }
@@ -65,7 +73,7 @@ impl<T: Threshold> Forest<T> {
     /// One number for each row and target. `rows` are `width` features each, at least as many as the trees use and one at least.
     pub(super) fn scores(&self, rows: &[T], width: usize, aggregate: Aggregate) -> Vec<f64> {
         match (self.modes.is_empty(), self.mode, self.missing) {
-            (false, ..) => self.walk(&Mixed { modes: &self.modes }, rows, width, aggregate),
+            (false, ..) => self.walk(&Mixed { modes: &self.modes, sets: &self.sets }, rows, width, aggregate),
             (_, Mode::Less, false) => self.walk(&Plain::<true, false>, rows, width, aggregate),
             (_, Mode::Less, true) => self.walk(&Plain::<true, true>, rows, width, aggregate),
             (_, _, false) => self.walk(&Plain::<false, false>, rows, width, aggregate),
