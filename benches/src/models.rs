@@ -89,7 +89,7 @@ fn inference(arguments: &Arguments, floors: &mut Floors, name: &str, batches: us
             let options = format!("'runtime' = '{word}', 'threads' = '1', 'batch_rows_max' = '{BATCH_ROWS}'");
             session.execute(&format!("CREATE MODEL m WITH ('path' = '{}', {options})", file(name).display())).await?;
             let meter = Meter::start();
-            let mut query = session.query(&format!("SELECT count(predict_all('m', {arguments_of_call})) AS n FROM rows")).await?;
+            let mut query = session.query(&format!("SELECT count(m({arguments_of_call})) AS n FROM rows")).await?;
             while let Some(batch) = query.next().await {
                 batch?;
             }

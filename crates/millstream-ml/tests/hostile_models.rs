@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float32Array, StringArray};
 use millstream_ml::error::{ModelErrorKind, ModelResult};
 use millstream_ml::model::{FeatureKind, Model, Patient};
-use millstream_ml::onnx::{LoadLimits, OnnxModel};
+use millstream_ml::onnx::{EmbeddingModel, EmbeddingOptions, LoadLimits, OnnxModel, Runtime};
 use proptest::prelude::*;
 
 fn file(name: &str) -> Vec<u8> {
@@ -246,6 +246,46 @@ fn huge_declarations_are_refused() {
     assert_refused(&empty_nodes, TooLarge, "more than 4096 operators");
     let few = LoadLimits { file_bytes_max: 10, ..limits() };
     assert_eq!(OnnxModel::load(&empty_nodes, None, &few).unwrap_err().kind(), TooLarge);
+}
+
+#[test]
+fn onnxruntime_is_given_no_file_that_reads_others() {
+    let outside = [field(8, b"c"), number(14, 1)].concat();
+    let entry = [field(8, b"c"), field(13, b"\x0a\x08location\x12\x0b/etc/passwd")].concat();
+    let attribute = |number: u64, bytes: &[u8]| [field(1, b"a"), field(number, bytes)].concat();
+    let within = |attribute: Vec<u8>| node("Anything", "", &["x"], "y", &[attribute]);
+    let nested = |depth: usize| (0..depth).fold(within(attribute(5, &outside)), |inner, _| within(attribute(6, &field(1, &inner))));
+    for bytes in [
+        field(7, &field(5, &outside)),
+        field(7, &field(5, &entry)),
+        field(7, &field(15, &field(1, &outside))),
+        model(&[within(attribute(5, &outside))]),
+        model(&[within(attribute(10, &entry))]),
+        model(&[nested(9)]),
+        model(&[node("EPContext", "com.microsoft", &["x"], "y", &[])]),
+        [model(&[]), field(25, &field(7, &within(attribute(5, &outside))))].concat(),
+    ] {
+        let error = OnnxModel::load_for(&bytes, None, &limits(), Runtime::Library, 1).expect_err("it is refused");
+        assert!(error.to_string().contains("other files"), "{error}");
+    }
+    let deep = OnnxModel::load_for(&model(&[nested(40)]), None, &limits(), Runtime::Library, 1).unwrap_err();
+    assert_eq!(deep.kind(), ModelErrorKind::TooLarge);
+    for bytes in [&b"no model"[..], &[], &[0xff; 40]] {
+        assert_eq!(OnnxModel::load_for(bytes, None, &limits(), Runtime::Library, 1).unwrap_err().kind(), ModelErrorKind::Invalid);
+    }
+}
+
+#[test]
+fn no_byte_of_a_tokenizer_is_trusted() {
+    let (network, tokenizer) = (file("tokens.onnx"), file("tokens.json"));
+    let texts: ArrayRef = Arc::new(StringArray::from(vec!["the film was good", "", "\u{0}\u{fffd}ü中"]));
+    for at in (0..tokenizer.len()).step_by(3) {
+        let mut damaged = tokenizer.clone();
+        damaged[at] ^= 0x15;
+        let read = EmbeddingModel::load(&network, &damaged, EmbeddingOptions::default(), &limits(), (Runtime::Native, 1));
+        // A piece may have a number that the network has no vector for: an error, or what another word gives.
+        let _ = read.and_then(|model| model.predict(std::slice::from_ref(&texts), 3, &Patient));
+    }
 }
 
 #[test]

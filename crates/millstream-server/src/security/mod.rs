@@ -6,7 +6,7 @@ pub(crate) mod tls;
 
 use std::net::SocketAddr;
 
-use millstream_sql::parse::Statement;
+use millstream_sql::parse::{CreateModel, Statement};
 
 use crate::config::ServerConfig;
 use crate::error::{Result, WireError};
@@ -18,6 +18,7 @@ const HARMLESS_CONNECTORS: &[&str] = &["nexmark", "datagen", "random", "blackhol
 /// Refuses a statement whose connector reaches files of the server or other machines, unless that is granted.
 pub(crate) fn check_connector(statement: &Statement, is_granted: bool) -> Result<()> {
     let options = match statement {
+        Statement::CreateModel(create) if !is_granted => return check_model(create),
         Statement::CreateModel(_) | Statement::CreateView(_) => &[],
         _ => statement.options(),
     };
@@ -29,6 +30,18 @@ pub(crate) fn check_connector(statement: &Statement, is_granted: bool) -> Result
     let name = connector.map_or("", |option| option.value.as_str());
     Err(WireError::new("42501", format!("permission denied for connector '{name}': it reaches files of the server or other machines"))
         .with_hint("start the server with --server-files, or GRANT pg_read_server_files TO a role"))
+}
+
+/// Refuses a model that reads files of the server or of an object store.
+fn check_model(create: &CreateModel) -> Result<()> {
+    match create.options.iter().find(|option| matches!(option.key.to_lowercase().as_str(), "path" | "tokenizer")) {
+        None => Ok(()),
+        Some(option) => Err(WireError::new(
+            "42501",
+            format!("permission denied for the model's '{}': it reads files of the server or other machines", option.key),
+        )
+        .with_hint("start the server with --server-files, or GRANT pg_read_server_files TO a role")),
+    }
 }
 
 /// Refuses an address that others can reach, if everybody there could come in unseen.

@@ -50,9 +50,12 @@ async fn files_are_for_those_who_were_granted_them() {
     let bi = server.connect("user=bi password=bi").await.unwrap();
     let reads = "CREATE TABLE f (a BIGINT) WITH ('connector' = 'file', 'path' = '/nonexistent/x.csv', 'format' = 'csv')";
     assert_eq!(state(&bi.batch_execute(reads).await.unwrap_err()), "42501");
+    let model = "CREATE MODEL m WITH ('path' = '/nonexistent/m.onnx')";
+    assert_eq!(state(&bi.batch_execute(model).await.unwrap_err()), "42501");
     admin.batch_execute("GRANT pg_read_server_files TO bi").await.unwrap();
     let now = bi.batch_execute(reads).await;
     assert!(now.as_ref().err().is_none_or(|error| state(error) != "42501"), "{now:?}");
+    assert_eq!(state(&bi.batch_execute(model).await.unwrap_err()), "58030");
     server.stop().await;
 }
 
