@@ -19,6 +19,12 @@ pub trait Model: fmt::Debug + Send + Sync {
     /// the empty text, whatever the type has: the caller decides what to do with such rows. `watch` is asked between chunks of work.
     fn predict(&self, features: &[ArrayRef], rows: usize, watch: &dyn Watch) -> ModelResult<Vec<ArrayRef>>;
 
+    /// The same; outputs whose numbers are not in `wanted` may be anything of their type.
+    fn predict_wanted(&self, features: &[ArrayRef], rows: usize, wanted: &[usize], watch: &dyn Watch) -> ModelResult<Vec<ArrayRef>> {
+        let _ = wanted;
+        self.predict(features, rows, watch)
+    }
+
     /// Like [`Model::predict`], with all features of the first row, then of the second, … in one array.
     fn predict_vectors(&self, values: &ArrayRef, rows: usize, watch: &dyn Watch) -> ModelResult<Vec<ArrayRef>> {
         self.predict(&columns(values, rows, self.signature().features.len())?, rows, watch)

@@ -50,11 +50,12 @@ fn label(table: &Table, kind: &str) -> ArrayRef {
 }
 
 fn definition(kind: &str, names: &[String], options: &[(&str, &str)]) -> LearnerDefinition {
-    let labelled = !matches!(kind, "k_means" | "half_space_trees" | "robust_z_score");
+    let labelled = !matches!(kind, "k_means" | "half_space_trees" | "robust_z_score" | "standard_scaler" | "min_max_scaler");
     LearnerDefinition {
         kind: kind.to_owned(),
         features: names.to_vec(),
         label: labelled.then(|| "label".to_owned()),
+        key: None,
         options: options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
     }
 }
@@ -153,13 +154,18 @@ fn every_learner() -> Vec<(&'static str, Vec<(&'static str, &'static str)>)> {
             "logistic_regression",
             vec![("optimizer", "adagrad"), ("drift_detector", "page_hinkley"), ("drift_threshold", "2"), ("on_drift", "reset")],
         ),
+        ("logistic_regression", vec![("momentum", "0.9"), ("l2", "0.001"), ("batch_size", "3")]),
         ("softmax_regression", vec![("optimizer", "adam")]),
+        ("softmax_regression", vec![("l1", "0.001"), ("batch_size", "11")]),
+        ("standard_scaler", vec![]),
+        ("min_max_scaler", vec![]),
         (
             "mlp_classifier",
             vec![("hidden", "8,4"), ("seed", "7"), ("drift_detector", "page_hinkley"), ("drift_threshold", "3"), ("on_drift", "reset")],
         ),
         ("mlp_regressor", vec![("batch_size", "16")]),
         ("gaussian_naive_bayes", vec![("positive_label", "true")]),
+        ("hoeffding_tree", vec![("grace_rows", "50"), ("split_tie", "0.2")]),
         ("majority_class", vec![]),
         ("no_change", vec![]),
         ("k_means", vec![("clusters", "3"), ("scaler", "standard")]),
@@ -177,7 +183,7 @@ fn labels_for(kind: &str, label: &[bool]) -> Option<ArrayRef> {
         "linear_regression" | "mlp_regressor" => {
             Some(Arc::new(label.iter().map(|label| Some(f64::from(u8::from(*label)))).collect::<Float64Array>()))
         }
-        "k_means" | "half_space_trees" | "robust_z_score" => None,
+        "k_means" | "half_space_trees" | "robust_z_score" | "standard_scaler" | "min_max_scaler" => None,
         _ => Some(Arc::new(label.iter().enumerate().map(|(row, label)| (row % 89 != 5).then_some(*label)).collect::<BooleanArray>())),
     }
 }
@@ -231,6 +237,74 @@ fn batches_and_restarts_change_no_bit() {
         assert_eq!(counters.non_finite_features, (0..rows).filter(|row| row % 97 == 31).count() as u64);
         assert!(counters.learned > 1_800, "{kind}: {counters:?}");
     }
+}
+
+#[test]
+fn a_model_for_each_key_is_as_if_it_were_alone() {
+    let rows = 2_000;
+    let (features, label) = troubled(rows, 3);
+    let names: Vec<String> = ["a", "b", "c"].map(str::to_owned).to_vec();
+    let key = |row: usize| (row % 13 != 4).then(|| format!("k{}", row * 31 % 5));
+    let keys: ArrayRef = Arc::new((0..rows).map(key).collect::<StringArray>());
+    for (kind, options) in every_learner() {
+        let label = labels_for(kind, &label);
+        let keyed = || {
+            let definition = LearnerDefinition { key: Some("k".to_owned()), ..definition(kind, &names, &options) };
+            OnlineModel::new(definition).unwrap()
+        };
+        let mut at_once = keyed();
+        let expected = at_once.test_then_train_by_key(Some(&keys), &features, label.as_ref()).unwrap();
+        // In pieces, with a crash after each.
+        let mut in_pieces = keyed();
+        for from in (0..rows).step_by(333) {
+            let length = 333.min(rows - from);
+            let piece = label.as_ref().map(|label| label.slice(from, length));
+            in_pieces
+                .test_then_train_by_key(Some(&keys.slice(from, length)), &slice(&features, from, from + length), piece.as_ref())
+                .unwrap();
+            in_pieces = OnlineModel::from_state(&[in_pieces.state().unwrap()]).unwrap();
+        }
+        assert_eq!(bits(&at_once.state().unwrap()), bits(&in_pieces.state().unwrap()), "{kind} {options:?}");
+        assert_eq!((at_once.keys(), at_once.counters().rows), (5, (0..rows).filter(|row| row % 13 != 4).count() as u64));
+        for n in 0..5 {
+            let mine: Vec<u32> = (0..rows).filter(|row| key(*row) == Some(format!("k{n}"))).map(|row| row as u32).collect();
+            let mine = arrow::array::UInt32Array::from(mine);
+            let take = |column: &ArrayRef| arrow::compute::take(column, &mine, None).unwrap();
+            let mut alone = OnlineModel::new(definition(kind, &names, &options)).unwrap();
+            let found = alone.test_then_train(&features.iter().map(take).collect::<Vec<_>>(), label.as_ref().map(take).as_ref()).unwrap();
+            assert_eq!(&found.score, &take(&expected.score), "{kind} {options:?}");
+            assert_eq!(&found.prediction, &take(&expected.prediction), "{kind} {options:?}");
+        }
+        assert!((0..rows).filter(|row| row % 13 == 4).all(|row| expected.score.is_null(row)));
+    }
+    let definition = LearnerDefinition { key: Some("k".to_owned()), ..definition("k_means", &names, &[("keys_max", "3")]) };
+    let error = OnlineModel::new(definition).unwrap().test_then_train_by_key(Some(&keys), &features, None).unwrap_err().to_string();
+    assert!(error.starts_with("the model has 3 keys already, 'k"), "{error}");
+}
+
+#[test]
+fn whatever_comes_in_numbers_stay_numbers() {
+    let odd = [f64::MAX, f64::MIN, 1e300, -1e300, f64::MIN_POSITIVE, 0.0, -0.0, f64::NAN, f64::INFINITY, 1e16, 5e-324, 1.0];
+    let rows = 1_000;
+    let column = |by: usize| Arc::new((0..rows).map(|row| Some(odd[row * by % odd.len()])).collect::<Float64Array>()) as ArrayRef;
+    let features = [column(1), column(5), column(7)];
+    let names: Vec<String> = ["a", "b", "c"].map(str::to_owned).to_vec();
+    for (kind, options) in every_learner() {
+        let label: Option<ArrayRef> = match kind {
+            "linear_regression" | "mlp_regressor" => Some(column(11)),
+            _ => labels_for(kind, &vec![true; rows]),
+        };
+        let mut model = OnlineModel::new(definition(kind, &names, &options)).unwrap();
+        model.test_then_train(&features, label.as_ref()).unwrap();
+        // The state can be read again, and the model goes on.
+        let mut model = OnlineModel::from_state(&[model.state().unwrap()]).unwrap();
+        model.test_then_train(&features, label.as_ref()).unwrap();
+        assert_eq!(model.counters().rows, 2 * rows as u64, "{kind} {options:?}");
+    }
+    let classes: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows as i64));
+    let mut model = OnlineModel::new(definition("softmax_regression", &names, &[])).unwrap();
+    let error = model.test_then_train(&features, Some(&classes)).unwrap_err().to_string();
+    assert!(error.starts_with("the label has more than 256 different values"), "{error}");
 }
 
 #[test]
@@ -294,6 +368,25 @@ fn a_net_learns_what_no_line_separates() {
     };
     assert!(right("logistic_regression", &[]) < 0.6);
     assert!(right("mlp_classifier", &[("hidden", "16,8")]) > 0.93);
+}
+
+#[test]
+fn a_tree_grows_where_rows_are_of_different_classes() {
+    // Four fields of three classes: no single bound tells them apart.
+    let rows = 20_000;
+    let at = |row: usize, by: usize| (row * by % 9973) as f64 / 9973.0;
+    let (x, y): (Vec<f64>, Vec<f64>) = (0..rows).map(|row| (at(row, 7919), at(row, 6007))).unzip();
+    let class = |row: usize| ["a", "b", "c", "a"][usize::from(x[row] > 0.3) * 2 + usize::from(y[row] > 0.6)];
+    let label: ArrayRef = Arc::new((0..rows).map(|row| Some(class(row))).collect::<StringArray>());
+    let features: Vec<ArrayRef> = vec![Arc::new(Float64Array::from(x.clone())), Arc::new(Float64Array::from(y.clone()))];
+    let names = ["x", "y"].map(str::to_owned);
+    let mut model = OnlineModel::new(definition("hoeffding_tree", &names, &[])).unwrap();
+    let predicted = model.test_then_train(&features, Some(&label)).unwrap().prediction;
+    let predicted = predicted.as_string::<i32>();
+    let right = (rows / 2..rows).filter(|row| predicted.value(*row) == class(*row)).count();
+    assert!(right as f64 > 0.93 * (rows / 2) as f64, "{right} of {}", rows / 2);
+    let nodes = state_values(&model, "tree")[1];
+    assert!((3.0..60.0).contains(&nodes), "{nodes}");
 }
 
 #[test]
@@ -364,12 +457,12 @@ fn what_is_wrong_is_said() {
     assert_eq!(
         error(definition("logistic_regresion", &names, &[])),
         "there is no learner of type logistic_regresion (hint: did you mean logistic_regression? types are linear_regression, \
-         logistic_regression, softmax_regression, mlp_classifier, mlp_regressor, gaussian_naive_bayes, majority_class, no_change, k_means, half_space_trees, robust_z_score)"
+         logistic_regression, softmax_regression, mlp_classifier, mlp_regressor, gaussian_naive_bayes, hoeffding_tree, majority_class, no_change, k_means, half_space_trees, robust_z_score, standard_scaler, min_max_scaler)"
     );
     assert_eq!(
         error(definition("logistic_regression", &names, &[("optimiser", "adam")])),
         "logistic_regression has no option 'optimiser' (hint: did you mean 'optimizer'? valid options are batch_size, clip_gradient, \
-         drift_detector, intercept_learning_rate, l1, l2, learning_rate, on_drift, optimizer, positive_label, scaler, threshold)"
+         drift_detector, intercept_learning_rate, l1, l2, learning_rate, momentum, on_drift, optimizer, positive_label, scaler, threshold)"
     );
     assert_eq!(
         error(definition("logistic_regression", &names, &[("learning_rate", "fast")])),

@@ -25,6 +25,7 @@ fn rows_per_second() {
             kind: "logistic_regression".to_owned(),
             features: (0..FEATURES).map(|feature| format!("f{feature}")).collect(),
             label: Some("y".to_owned()),
+            key: None,
             options: [("optimizer".to_owned(), optimizer.to_owned())].into(),
         };
         let mut model = OnlineModel::new(definition).unwrap();

@@ -7,12 +7,13 @@
 //!
 //! Read in this order: [`epoch`] (how batches enter a plan), [`operator`] (the trait), [`pane_table`] (one pane's keys and
 //! accumulators), [`layered_state`] (layers that can leave memory), [`pane_aggregate`] (TUMBLE and HOP aggregates), [`window_buffer`]
-//! (rows held until their window closes), [`stream_limit`], [`ordered_rows`] (rows in one fixed order to what learns from them).
+//! (rows held until their window closes), [`stream_limit`], [`ordered_rows`] and [`ordered_exec`] (rows in one fixed order to what learns from them).
 
 pub mod epoch;
 pub mod event_time;
 pub mod layered_state;
 pub mod operator;
+pub mod ordered_exec;
 pub mod ordered_rows;
 pub mod pane_aggregate;
 pub mod pane_table;
@@ -24,6 +25,7 @@ pub mod window_buffer;
 pub use epoch::{EpochInputs, EpochScan, LeafId};
 pub use layered_state::{LayerMerge, LayeredState, StoredPiece};
 pub use operator::{OperatorId, OperatorMetrics, Released, StateLayer, StateShape, StatefulOperator, StoredRows};
+pub use ordered_exec::{OrderedExec, in_partition_order};
 pub use ordered_rows::{MakeTransform, OrderedRows, OrderedTransform, RowOrder};
 pub use pane_aggregate::{OutputColumn, PaneAggregate, PaneAggregateSpec, TimeSource};
 pub use stream_limit::StreamLimit;

@@ -55,6 +55,9 @@ pub trait MakeTransform: fmt::Debug + Send + Sync {
     /// Columns that it adds to those of its input.
     fn added(&self) -> Vec<FieldRef>;
 
+    /// What it changes: a pipeline must not have two that change the same.
+    fn subject(&self) -> &str;
+
     /// A pipeline of this name is about to run what is made from now on; an error if another one must not.
     fn claim(&self, pipeline: &str) -> Result<()>;
 

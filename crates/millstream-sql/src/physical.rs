@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{DFSchema, Result, internal_err, plan_datafusion_err};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
@@ -16,13 +17,13 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitio
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 use millstream_operators::pane_table::PaneAggregateExpr;
 use millstream_operators::{
-    EpochScan, OrderedRows, OutputColumn, PaneAggregate, PaneAggregateSpec, StatefulOperator, StreamLimit, TimeSource, WindowAssignExec,
-    WindowBuffer, window_fields,
+    EpochScan, OrderedExec, OrderedRows, OutputColumn, PaneAggregate, PaneAggregateSpec, StatefulOperator, StreamLimit, TimeSource,
+    WindowAssignExec, WindowBuffer, window_fields,
 };
 use millstream_time::WindowSpec;
 
 use crate::logical::label::Role;
-use crate::logical::nodes::{Leaf, WindowAssign};
+use crate::logical::nodes::{Leaf, OrderedNode, WindowAssign, as_node};
 use crate::logical::stages::{AggregateTime, OperatorKind, OperatorPlan, PipelinePlan, Stage};
 
 /// A pipeline that can run.
@@ -89,6 +90,12 @@ pub async fn plan_pipeline(pipeline: &PipelinePlan, state: &SessionState) -> Res
 /// The physical plan of an optimized logical plan that may hold our nodes.
 pub async fn plan_stage(plan: &LogicalPlan, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>> {
     let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(NodePlanner)]);
+    // What depends on the order of its rows gets them from one partition: exchanges between several have none.
+    if plan.exists(|node| Ok(as_node::<OrderedNode>(node).is_some()))? {
+        let mut state = state.clone();
+        state.config_mut().options_mut().execution.target_partitions = 1;
+        return planner.create_physical_plan(plan, &state).await;
+    }
     planner.create_physical_plan(plan, state).await
 }
 
@@ -156,7 +163,7 @@ fn aggregate_spec(
     Ok(PaneAggregateSpec { window: *window, time, keys, aggregates, output, schema })
 }
 
-/// Plans [`Leaf`] and [`WindowAssign`].
+/// Plans [`Leaf`], [`WindowAssign`] and [`OrderedNode`] over what is bounded.
 struct NodePlanner;
 
 #[async_trait]
@@ -178,6 +185,11 @@ impl ExtensionPlanner for NodePlanner {
             let time = assign.input.schema().index_of_column(&assign.time)?;
             let schema = Arc::clone(UserDefinedLogicalNode::schema(assign).inner());
             return Ok(Some(Arc::new(WindowAssignExec::new(Arc::clone(input), assign.spec, time, schema))));
+        }
+        if let Some(ordered) = node.as_any().downcast_ref::<OrderedNode>() {
+            let [input] = physical_inputs else { return internal_err!("Ordered takes one input") };
+            let schema = Arc::clone(UserDefinedLogicalNode::schema(ordered).inner());
+            return Ok(Some(Arc::new(OrderedExec::new(Arc::clone(input), Arc::clone(&ordered.maker), schema))));
         }
         Err(plan_datafusion_err!("{} cannot run here", node.name()))
     }

@@ -3,7 +3,7 @@
 //! ```text
 //! catalog/…          definitions in the order they were made, as SQL, by id (a chain of entries: whoever wrote last owns the folder)
 //! pipelines/<id>/…   checkpoints of one pipeline (see checkpoint.rs)
-//! models/<hash>.onnx files of models, by the SHA-256 of their bytes
+//! models/<hash>.onnx files of models, by the SHA-256 of their bytes; <hash>.parquet: what learners begin with
 //! tables/<id>/…      rows of a stored table or a materialized view (see stored_table.rs)
 //! ```
 //!
@@ -263,16 +263,43 @@ impl DataFolder {
         let mut needed = std::collections::BTreeSet::new();
         for version in self.objects().iter().filter_map(|object| object.model.as_ref()).flat_map(|model| &model.versions) {
             needed.insert(ModelFile::Network.name(&version.hash));
+            needed.insert(format!("{}.parquet", version.hash));
             needed.extend(version.tokenizer.as_ref().map(|hash| ModelFile::Tokenizer.name(hash)));
         }
         let folder = self.folder.sub("models")?;
         for file in folder.list_all().await? {
-            let is_model = file.ends_with(".onnx") || file.ends_with(".tokenizer.json");
+            let is_model = [".onnx", ".tokenizer.json", ".parquet"].iter().any(|ending| file.ends_with(ending));
             if is_model && !needed.contains(&file) {
                 folder.delete(&file).await?;
             }
         }
         Ok(())
+    }
+
+    /// Says what the definition of this id begins with.
+    pub(crate) async fn set_model(&self, id: u64, model: StoredModel) -> Result<()> {
+        self.change(|catalog| {
+            let mut next = catalog.clone();
+            next.objects.iter_mut().filter(|object| object.id == id).for_each(|object| object.model = Some(model.clone()));
+            (next, ())
+        })
+        .await
+    }
+
+    /// Keeps what a learner begins with under its hash.
+    pub(crate) async fn keep_learned_file(&self, hash: &ContentHash, bytes: Bytes) -> Result<()> {
+        self.folder.sub("models")?.create(&format!("{hash}.parquet"), bytes).await?;
+        Ok(())
+    }
+
+    /// What a learner begins with, if it is still what it was.
+    pub(crate) async fn learned_file(&self, hash: &str) -> Result<Bytes> {
+        let bytes = self.folder.sub("models")?.read(&format!("{hash}.parquet")).await?;
+        if ContentHash::of(&bytes).to_string() != hash {
+            let message = format!("the file models/{hash}.parquet of the data folder is damaged (hint: put the original file there)");
+            return Err(Error::user("XX001", message));
+        }
+        Ok(bytes)
     }
 
     /// Says whether a pipeline comes back by itself.

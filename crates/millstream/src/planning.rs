@@ -13,7 +13,7 @@ use datafusion::sql::sqlparser::ast;
 use millstream_sql::logical::gates::insert_gates;
 use millstream_sql::logical::stages::cut;
 use millstream_sql::logical::{Flow, Label, PipelinePlan, label::label};
-use millstream_sql::parse::{Emit, EmitMode, rewrite_windows, with_deep_stack};
+use millstream_sql::parse::{Emit, EmitMode, learns_in_order, rewrite_windows, with_deep_stack};
 
 use crate::catalog::{ColumnSource, ExpressionPlanner, Object, Stream};
 use crate::context::{EpochClock, clock_functions};
@@ -79,9 +79,16 @@ impl<'a> Planner<'a> {
         let mut query = Box::new(query.clone());
         rewrite_table_functions(&mut query, &self.models).map_err(|error| Error::from(error.with_source(self.sql)))?;
         rewrite_windows(&mut query).map_err(|error| Error::from(error.with_source(self.sql)))?;
+        let ordered = learns_in_order(&query).then(|| {
+            let mut state = self.state.clone();
+            // An ORDER BY in a subquery means nothing to other relations, and is left out.
+            state.config_mut().options_mut().sql_parser.enable_subquery_sort_elimination = false;
+            state
+        });
+        let state = ordered.as_ref().unwrap_or(&self.state);
         let statement = DFStatement::Statement(Box::new(ast::Statement::Query(query)));
         // Table look-ups are all that is asynchronous in it, and ours are ready at once.
-        on_deep_stack(|| futures::executor::block_on(self.state.statement_to_plan(statement)).map_err(|error| self.error(&error)))
+        on_deep_stack(|| futures::executor::block_on(state.statement_to_plan(statement)).map_err(|error| self.error(&error)))
     }
 
     /// A plan that can run.

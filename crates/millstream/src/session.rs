@@ -4,6 +4,7 @@ pub(crate) mod describe;
 mod durable;
 mod hosted;
 mod learners;
+mod model_states;
 mod models;
 mod objects;
 mod pipelines;

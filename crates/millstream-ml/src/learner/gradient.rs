@@ -46,6 +46,17 @@ impl MiniBatch {
         self.sums.fill(0.0);
     }
 
+    /// Also forgets how many parameters there are.
+    pub(crate) fn clear(&mut self) {
+        self.rows = 0;
+        self.sums.clear();
+    }
+
+    /// More parameters, behind those that are there.
+    pub(crate) fn grow(&mut self, parameters: usize) {
+        self.sums.resize(parameters.max(self.sums.len()), 0.0);
+    }
+
     pub(crate) fn save(&self, state: &mut StateWriter) {
         if self.size > 1 {
             state.values("pending_rows", &[self.rows as f64]);

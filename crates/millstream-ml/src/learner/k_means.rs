@@ -2,6 +2,7 @@
 
 use super::error::Result;
 use super::options::OptionReader;
+use super::portable::{Portable, misfit};
 use super::row::{Driver, Learner, RowLearner, Task};
 use super::state::{StateReader, StateWriter};
 
@@ -92,5 +93,19 @@ impl RowLearner for KMeans {
             self.centres.push(centre);
         }
         Ok(())
+    }
+
+    fn portable(&self) -> Option<Portable> {
+        Some(Portable::Centres(self.centres.iter().map(|centre| (centre.rows, centre.at.clone())).collect()))
+    }
+
+    fn take(&mut self, portable: Portable) -> Result<()> {
+        match portable {
+            Portable::Centres(centres) if centres.len() <= self.clusters && centres.iter().all(|(_, at)| at.len() == self.features) => {
+                self.centres = centres.into_iter().map(|(rows, at)| Centre { rows, at }).collect();
+                Ok(())
+            }
+            other => misfit(&other, &format!("at most {} centres of {} features", self.clusters, self.features)),
+        }
     }
 }

@@ -86,6 +86,15 @@ impl Classes {
         self.binary || self.positive.is_some()
     }
 
+    /// Type of the labels, once one was seen.
+    pub(crate) fn label_type(&self) -> Option<DataType> {
+        Some(match self.kind? {
+            Kind::Boolean => DataType::Boolean,
+            Kind::Integer => DataType::Int64,
+            Kind::Text => DataType::Utf8,
+        })
+    }
+
     /// Reads a column of labels for `task`.
     pub(crate) fn column(&mut self, task: Task, labels: &ArrayRef) -> Result<LabelColumn> {
         if task == Task::Regression {
@@ -213,6 +222,34 @@ impl Classes {
     /// Names of the classes; `None` for one that is not seen yet.
     pub(crate) fn names(&self) -> &[Option<String>] {
         &self.names
+    }
+
+    /// The word for what the labels are; empty before one was seen.
+    pub(crate) fn kind_name(&self) -> &'static str {
+        self.kind.map_or("", Kind::name)
+    }
+
+    /// Begins with the classes of a file; none: they are yet to be seen.
+    pub(crate) fn adopt(&mut self, kind: &str, names: Vec<Option<String>>) -> Result<()> {
+        let Some(kind) = Kind::parse(kind).filter(|_| !names.is_empty()) else { return Ok(()) };
+        if names.len() > CLASSES_MAX || self.binary && names.len() != 2 {
+            return Err(LearnError::user(format!(
+                "the file has {} classes: the model takes {}",
+                names.len(),
+                if self.binary { "2" } else { "256" }
+            )));
+        }
+        if let (true, Some(positive)) = (self.binary, &self.positive)
+            && names[1].as_ref() != Some(positive)
+        {
+            let other = names[1].as_deref().unwrap_or_default();
+            return Err(LearnError::user(format!(
+                "the positive class of the file is '{other}', the model's is '{positive}' (hint: 'positive_label' = '{other}')"
+            )));
+        }
+        self.integers = names.iter().map(|name| name.as_ref().and_then(|name| name.parse().ok())).collect();
+        (self.kind, self.names) = (Some(kind), names);
+        Ok(())
     }
 
     pub(crate) fn save(&self, state: &mut StateWriter) {

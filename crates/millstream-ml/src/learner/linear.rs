@@ -1,9 +1,11 @@
 //! Linear and logistic regression, one gradient step a row.
 
-use super::error::{LearnError, Result};
+use super::error::Result;
 use super::gradient::{MiniBatch, dot, finite, log_slope, sigmoid};
 use super::optimizer::{Optimizer, Parameters};
 use super::options::OptionReader;
+use super::penalty::{CumulativeL1, penalties};
+use super::portable::{Layer, Portable, misfit};
 use super::row::{Driver, Learner, RowLearner, Task};
 use super::state::{StateReader, StateWriter};
 
@@ -14,21 +16,17 @@ pub(super) const OPTIMIZERS: [&str; 4] = ["sgd", "adam", "adagrad", "ftrl"];
 /// gradient descent, COMPSTAT 2010); for two classes through the logistic function (Cox: The regression analysis of binary
 /// sequences, 1958).
 ///
-/// The intercept moves by plain SGD with its own rate, before the weights. L1 outside of FTRL is the cumulative penalty of
-/// Tsuruoka, Tsujii, Ananiadou (Stochastic gradient descent training for L1-regularized log-linear models, ACL 2009).
+/// The intercept moves by plain SGD with its own rate, before the weights.
 #[derive(Clone, Debug)]
 struct LinearModel {
     task: Task,
     optimizer: Optimizer,
-    l1: f64,
     l2: f64,
     intercept_rate: f64,
     clip: f64,
     weights: Parameters,
     intercept: f64,
-    /// How much L1 every weight could have got, and has got.
-    penalty_due: f64,
-    penalty_got: Vec<f64>,
+    l1: CumulativeL1,
     /// Weights' gradients, then the intercept's.
     batch: MiniBatch,
     gradient: Vec<f64>,
@@ -50,51 +48,23 @@ fn make(task: Task, features: usize, options: &mut OptionReader<'_>) -> Result<B
     let weights = Parameters::new(vec![0.0; features], &optimizer);
     let model = LinearModel {
         task,
-        optimizer,
-        l1,
         l2,
         intercept_rate: options.number("intercept_learning_rate", 0.01, 0.0..=1e6)?,
         clip: options.number("clip_gradient", 1e12, f64::MIN_POSITIVE..=1e300)?,
         weights,
         intercept: 0.0,
-        penalty_due: 0.0,
-        penalty_got: vec![0.0; if l1 > 0.0 { features } else { 0 }],
+        l1: CumulativeL1::new(l1, &optimizer, features),
         batch: MiniBatch::parse(options, features + 1)?,
         gradient: vec![0.0; features + 1],
+        optimizer,
     };
     Driver::boxed(model, options, features, "standard", 0.5)
-}
-
-/// L1 and L2 that are not the optimizer's own.
-pub(super) fn penalties(options: &mut OptionReader<'_>, optimizer: &Optimizer) -> Result<(f64, f64)> {
-    if optimizer.regularizes() {
-        return Ok((0.0, 0.0));
-    }
-    let (l1, l2) = (options.number("l1", 0.0, 0.0..=1e6)?, options.number("l2", 0.0, 0.0..=1e6)?);
-    if l1 > 0.0 && l2 > 0.0 {
-        return Err(LearnError::user("'l1' and 'l2' together are not supported by this optimizer (hint: 'optimizer' = 'ftrl' has both)"));
-    }
-    Ok((l1, l2))
 }
 
 impl LinearModel {
     #[inline]
     fn raw(&self, row: &[f64]) -> f64 {
         dot(&self.weights.values, row) + self.intercept
-    }
-
-    /// Tsuruoka et al., figure 2.
-    fn penalize(&mut self) {
-        self.penalty_due += self.l1 * self.optimizer.rate();
-        for (w, got) in self.weights.values.iter_mut().zip(&mut self.penalty_got) {
-            let before = *w;
-            if before > 0.0 {
-                *w = (before - (self.penalty_due + *got)).max(0.0);
-            } else if before < 0.0 {
-                *w = (before + (self.penalty_due - *got)).min(0.0);
-            }
-            *got += *w - before;
-        }
     }
 }
 
@@ -125,9 +95,7 @@ impl RowLearner for LinearModel {
         if self.batch.add(&mut self.gradient) {
             self.intercept -= self.intercept_rate * self.gradient[features];
             self.optimizer.step(&mut self.weights, &self.gradient[..features]);
-            if self.l1 > 0.0 {
-                self.penalize();
-            }
+            self.l1.apply(&mut self.weights.values);
         }
         true
     }
@@ -135,18 +103,14 @@ impl RowLearner for LinearModel {
     fn reset(&mut self) {
         self.weights = Parameters::new(vec![0.0; self.weights.values.len()], &self.optimizer);
         self.intercept = 0.0;
-        self.penalty_due = 0.0;
-        self.penalty_got.fill(0.0);
+        self.l1.reset();
         self.batch.reset();
     }
 
     fn save(&self, state: &mut StateWriter) {
         self.weights.save("weight", state);
         state.values("intercept", &[self.intercept]);
-        if self.l1 > 0.0 {
-            state.values("l1_due", &[self.penalty_due]);
-            state.values("l1_got", &self.penalty_got);
-        }
+        self.l1.save("l1", state);
         self.batch.save(state);
     }
 
@@ -155,12 +119,24 @@ impl RowLearner for LinearModel {
         let mut intercept = [0.0];
         state.fill("intercept", &mut intercept)?;
         self.intercept = intercept[0];
-        if self.l1 > 0.0 {
-            let mut due = [0.0];
-            state.fill("l1_due", &mut due)?;
-            self.penalty_due = due[0];
-            state.fill("l1_got", &mut self.penalty_got)?;
-        }
+        self.l1.load("l1", state)?;
         self.batch.load(state)
+    }
+
+    fn portable(&self) -> Option<Portable> {
+        let weights = self.weights.values.clone();
+        Some(Portable::Layers(vec![Layer { inputs: weights.len(), weights, biases: vec![self.intercept] }]))
+    }
+
+    fn take(&mut self, portable: Portable) -> Result<()> {
+        match portable {
+            Portable::Layers(mut layers) if layers.len() == 1 && layers[0].is_of(self.weights.values.len(), 1) => {
+                let layer = layers.remove(0);
+                self.intercept = layer.biases[0];
+                self.weights = Parameters::starting_at(layer.weights, &self.optimizer);
+                Ok(())
+            }
+            other => misfit(&other, &format!("one sum of {} features", self.weights.values.len())),
+        }
     }
 }

@@ -9,8 +9,10 @@
 
 mod baseline;
 pub mod error;
+mod exchange;
 mod gradient;
 mod half_space_trees;
+mod hoeffding_tree;
 mod k_means;
 mod labels;
 mod linear;
@@ -18,18 +20,25 @@ mod model;
 mod naive_bayes;
 mod optimizer;
 pub mod options;
+mod penalty;
 mod perceptron;
+mod portable;
+pub mod predictions;
 mod random;
 mod robust_z_score;
 pub mod row;
 mod scaler;
+mod scaling;
+mod snapshot;
 mod softmax;
 pub mod state;
 
 pub use error::{LearnError, Result};
-pub use model::{LearnerDefinition, OnlineModel, Predictions};
+pub use model::{LearnerDefinition, OnlineModel};
 pub use options::RawOptions;
+pub use predictions::{Predictions, Wanted, probabilities_type};
 pub use row::{Counters, Task};
+pub use snapshot::LearnedModel;
 pub use state::state_schema;
 
 use options::OptionReader;
@@ -61,11 +70,14 @@ pub const KINDS: &[Kind] = &[
     kind!(perceptron::mlp_classifier, Binary, "two classes by a small neural net"),
     kind!(perceptron::mlp_regressor, Regression, "a number by a small neural net"),
     kind!(naive_bayes::gaussian_naive_bayes, Classes, "any number of classes by Bayes' rule"),
+    kind!(hoeffding_tree::hoeffding_tree, Classes, "any number of classes by a tree that grows"),
     kind!(baseline::majority_class, Classes, "the class of most rows so far, to compare with"),
     kind!(baseline::no_change, Classes, "the class of the row before, to compare with"),
     kind!(k_means::k_means, Cluster, "the nearest of several moving centres"),
     kind!(half_space_trees::half_space_trees, Anomaly, "anomalies in several features, by random trees"),
     kind!(robust_z_score::robust_z_score, Anomaly, "anomalies by median and median deviation"),
+    kind!(scaling::standard_scaler, Scale, "the features less their means, by their standard deviations"),
+    kind!(scaling::min_max_scaler, Scale, "the features in the range from 0 to 1"),
 ];
 
 /// The kind of this name, in any case.

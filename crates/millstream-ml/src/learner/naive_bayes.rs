@@ -2,6 +2,7 @@
 
 use super::error::{LearnError, Result};
 use super::options::OptionReader;
+use super::portable::{Gaussian, Portable, misfit};
 use super::row::{Driver, Learner, RowLearner, Task};
 use super::state::{StateReader, StateWriter};
 
@@ -23,7 +24,7 @@ struct Class {
 }
 
 /// Least density of a feature: what no row of the class had must not rule the class out.
-const DENSITY_MIN: f64 = 1e-9;
+pub(super) const DENSITY_MIN: f64 = 1e-9;
 
 /// `gaussian_naive_bayes`.
 pub(super) fn gaussian_naive_bayes(features: usize, options: &mut OptionReader<'_>) -> Result<Box<dyn Learner>> {
@@ -110,5 +111,30 @@ impl RowLearner for GaussianNaiveBayes {
             state.fill(&format!("squares_{index}"), &mut class.squares)?;
         }
         Ok(())
+    }
+
+    fn portable(&self) -> Option<Portable> {
+        let classes = self.classes.iter().map(|class| Gaussian {
+            rows: class.rows,
+            means: class.means.clone(),
+            variances: class.squares.iter().map(|squares| if class.rows > 0.0 { squares / class.rows } else { 0.0 }).collect(),
+        });
+        Some(Portable::Gaussians(classes.collect()))
+    }
+
+    fn take(&mut self, portable: Portable) -> Result<()> {
+        match portable {
+            Portable::Gaussians(classes) if classes.iter().all(|class| class.means.len() == self.features) => {
+                self.rows = classes.iter().map(|class| class.rows).sum();
+                let class = |class: Gaussian| Class {
+                    squares: class.variances.iter().map(|variance| variance * class.rows).collect(),
+                    rows: class.rows,
+                    means: class.means,
+                };
+                self.classes = classes.into_iter().map(class).collect();
+                Ok(())
+            }
+            other => misfit(&other, &format!("normal distributions of {} features", self.features)),
+        }
     }
 }

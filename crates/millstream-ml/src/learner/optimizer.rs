@@ -7,8 +7,9 @@ use super::state::{StateReader, StateWriter};
 /// The rule, with its hyper-parameters.
 #[derive(Clone, Debug)]
 pub(crate) enum Optimizer {
-    /// Robbins, Monro: A stochastic approximation method, 1951.
-    Sgd { rate: f64 },
+    /// Robbins, Monro: A stochastic approximation method, 1951. With momentum: Polyak: Some methods of speeding up the convergence
+    /// of iteration methods, 1964.
+    Sgd { rate: f64, momentum: f64 },
     /// Duchi, Hazan, Singer: Adaptive subgradient methods for online learning and stochastic optimization, JMLR 2011.
     AdaGrad { rate: f64, epsilon: f64 },
     /// Kingma, Ba: Adam, ICLR 2015, in the form of its section 2: bias correction in the rate, epsilon outside of the root.
@@ -21,7 +22,7 @@ pub(crate) enum Optimizer {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Parameters {
     pub(crate) values: Vec<f64>,
-    /// Adam: mean of gradients. FTRL: z.
+    /// Adam: mean of gradients. FTRL: z. SGD with momentum: the velocity.
     first: Vec<f64>,
     /// Adam: mean of squared gradients. AdaGrad and FTRL: their sum.
     second: Vec<f64>,
@@ -31,9 +32,26 @@ pub(crate) struct Parameters {
 impl Parameters {
     pub(crate) fn new(values: Vec<f64>, optimizer: &Optimizer) -> Self {
         let length = |kept: bool| if kept { values.len() } else { 0 };
-        let first = vec![0.0; length(matches!(optimizer, Optimizer::Adam { .. } | Optimizer::Ftrl { .. }))];
+        let has_first = match optimizer {
+            Optimizer::Adam { .. } | Optimizer::Ftrl { .. } => true,
+            Optimizer::Sgd { momentum, .. } => *momentum > 0.0,
+            Optimizer::AdaGrad { .. } => false,
+        };
+        let first = vec![0.0; length(has_first)];
         let second = vec![0.0; length(!matches!(optimizer, Optimizer::Sgd { .. }))];
         Self { values, first, second, steps: 0 }
+    }
+
+    /// Parameters that were learned elsewhere, by an optimizer that has seen nothing yet.
+    pub(crate) fn starting_at(values: Vec<f64>, optimizer: &Optimizer) -> Self {
+        let mut parameters = Self::new(values, optimizer);
+        if let Optimizer::Ftrl { alpha, beta, l1, l2 } = *optimizer {
+            // FTRL keeps no weights: its z is the one that gives them while no gradient was seen.
+            for (z, w) in parameters.first.iter_mut().zip(&parameters.values) {
+                *z = if *w == 0.0 { 0.0 } else { -w * (beta / alpha + l2) - l1.copysign(*w) };
+            }
+        }
+        parameters
     }
 
     pub(crate) fn save(&self, name: &str, state: &mut StateWriter) {
@@ -72,7 +90,7 @@ impl Optimizer {
                         beta2: options.number("beta2", 0.999, 0.0..=1.0 - f64::EPSILON)?,
                         epsilon: options.number("epsilon", 1e-8, 0.0..=1.0)?,
                     },
-                    _ => Self::Sgd { rate },
+                    _ => Self::Sgd { rate, momentum: options.number("momentum", 0.0, 0.0..=1.0 - f64::EPSILON)? },
                 }
             }
         })
@@ -81,7 +99,7 @@ impl Optimizer {
     /// The rate that penalties outside of the optimizer go by.
     pub(crate) fn rate(&self) -> f64 {
         match *self {
-            Self::Sgd { rate } | Self::AdaGrad { rate, .. } | Self::Adam { rate, .. } => rate,
+            Self::Sgd { rate, .. } | Self::AdaGrad { rate, .. } | Self::Adam { rate, .. } => rate,
             Self::Ftrl { alpha, .. } => alpha,
         }
     }
@@ -97,7 +115,13 @@ impl Optimizer {
         let Parameters { values, first, second, steps } = parameters;
         *steps += 1;
         match *self {
-            Self::Sgd { rate } => {
+            Self::Sgd { rate, momentum } if momentum > 0.0 => {
+                for ((w, velocity), g) in values.iter_mut().zip(first).zip(gradient) {
+                    *velocity = momentum * *velocity + g;
+                    *w -= rate * *velocity;
+                }
+            }
+            Self::Sgd { rate, .. } => {
                 for (w, g) in values.iter_mut().zip(gradient) {
                     *w -= rate * g;
                 }

@@ -4,6 +4,7 @@ use super::error::{LearnError, Result};
 use super::gradient::{MiniBatch, dot, finite, log_slope, sigmoid};
 use super::optimizer::{Optimizer, Parameters};
 use super::options::OptionReader;
+use super::portable::{Layer, Portable, misfit};
 use super::random::Random;
 use super::row::{Driver, Learner, RowLearner, Task};
 use super::state::{StateReader, StateWriter};
@@ -184,6 +185,34 @@ impl RowLearner for Perceptron {
         self.batch.load(state)?;
         self.random = load_random(state)?;
         Ok(())
+    }
+
+    fn portable(&self) -> Option<Portable> {
+        let mut rest = self.parameters.values.as_slice();
+        let layers = self.sizes.windows(2).map(|pair| {
+            let (weights, after) = rest.split_at(pair[0] * pair[1]);
+            let (biases, after) = after.split_at(pair[1]);
+            rest = after;
+            Layer { inputs: pair[0], weights: weights.to_vec(), biases: biases.to_vec() }
+        });
+        Some(Portable::Layers(layers.collect()))
+    }
+
+    fn take(&mut self, portable: Portable) -> Result<()> {
+        match portable {
+            Portable::Layers(layers)
+                if layers.len() + 1 == self.sizes.len()
+                    && layers.iter().zip(self.sizes.windows(2)).all(|(layer, pair)| layer.is_of(pair[0], pair[1])) =>
+            {
+                let values = layers.into_iter().flat_map(|layer| layer.weights.into_iter().chain(layer.biases)).collect();
+                self.parameters = Parameters::starting_at(values, &self.optimizer);
+                Ok(())
+            }
+            other => {
+                let sizes: Vec<String> = self.sizes[1..].iter().map(usize::to_string).collect();
+                misfit(&other, &format!("sums of {} features in layers of {}", self.sizes[0], sizes.join(", ")))
+            }
+        }
     }
 }
 

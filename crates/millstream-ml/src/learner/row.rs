@@ -12,6 +12,7 @@ use std::fmt;
 use super::error::Result;
 use super::labels::{Classes, LabelColumn};
 use super::options::OptionReader;
+use super::portable::{FixedScale, Portable, misfit};
 use super::scaler::Scaler;
 use super::state::{StateReader, StateWriter};
 use crate::drift::{Detector, Drift};
@@ -30,6 +31,8 @@ pub enum Task {
     Cluster,
     /// How unusual a row is. Takes no label.
     Anomaly,
+    /// The features on another scale. Takes no label.
+    Scale,
 }
 
 impl Task {
@@ -57,6 +60,16 @@ pub(crate) trait RowLearner: Clone + fmt::Debug + Send + Sync + 'static {
     fn save(&self, state: &mut StateWriter);
 
     fn load(&mut self, state: &StateReader) -> Result<()>;
+
+    /// What it has learned in a form that other programs know; `None`: there is none.
+    fn portable(&self) -> Option<Portable> {
+        None
+    }
+
+    /// Begins with what another program, or this one, has learned.
+    fn take(&mut self, portable: Portable) -> Result<()> {
+        misfit(&portable, "something that this type of model can begin with")
+    }
 }
 
 /// A learner of any kind, by blocks of rows.
@@ -67,6 +80,12 @@ pub(crate) trait Learner: fmt::Debug + Send + Sync {
     fn save(&self, state: &mut StateWriter);
     fn load(&mut self, state: &StateReader) -> Result<()>;
     fn boxed_clone(&self) -> Box<dyn Learner>;
+    /// What it has learned, behind the scaling of its features.
+    fn portable(&self) -> Option<(Portable, FixedScale)>;
+    /// Begins with what was learned elsewhere.
+    fn take(&mut self, portable: Portable, scale: FixedScale) -> Result<()>;
+    /// Above it a probability is the positive class.
+    fn threshold(&self) -> f64;
 }
 
 /// Whether rows are learned after they are predicted.
@@ -95,12 +114,29 @@ pub(crate) struct Predicted {
     /// A number or the number of a class or cluster, or 1 for an anomaly.
     pub(crate) prediction: Vec<f64>,
     pub(crate) score: Vec<f64>,
+    /// If they are kept: the probabilities of all classes, or the scaled features, one row after the other; and how many a row has.
+    pub(crate) all: Vec<f64>,
+    pub(crate) lengths: Vec<u32>,
+    keeps_all: bool,
 }
 
 impl Predicted {
-    fn push(&mut self, prediction: f64, score: f64) {
+    pub(crate) fn new(rows: usize, keeps_all: bool) -> Self {
+        let (prediction, score) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
+        Self { prediction, score, all: Vec::new(), lengths: Vec::new(), keeps_all }
+    }
+
+    #[inline]
+    fn push(&mut self, prediction: f64, score: f64, task: Task, out: &[f64]) {
         self.prediction.push(prediction);
         self.score.push(score);
+        if self.keeps_all {
+            match (task, out) {
+                (Task::Binary, [positive]) => self.all.extend([1.0 - positive, *positive]),
+                _ => self.all.extend_from_slice(out),
+            }
+            self.lengths.push(if task == Task::Binary && out.len() == 1 { 2 } else { out.len() as u32 });
+        }
     }
 }
 
@@ -138,6 +174,15 @@ impl Counters {
         let [rows, learned, null_features, non_finite_features] = [rows, learned, null_features, non_finite_features].map(|n| n as f64);
         let [null_labels, non_finite_gradients, drifts, tested] = [null_labels, non_finite_gradients, drifts, tested].map(|n| n as f64);
         [rows, learned, null_features, non_finite_features, null_labels, non_finite_gradients, drifts, tested, loss]
+    }
+
+    /// Both together.
+    pub(crate) fn plus(&self, other: &Self) -> Self {
+        let mut sum = self.numbers();
+        for (sum, more) in sum.iter_mut().zip(other.numbers()) {
+            *sum += more;
+        }
+        Self::from_numbers(sum)
     }
 
     fn from_numbers(numbers: [f64; 9]) -> Self {
@@ -227,6 +272,7 @@ impl<L: RowLearner> Driver<L> {
             Task::Regression => prediction - target,
             Task::Binary | Task::Classes => f64::from(u8::from(prediction != target)),
             Task::Cluster | Task::Anomaly => score,
+            Task::Scale => return,
         };
         if !error.is_finite() {
             return;
@@ -272,23 +318,24 @@ impl<L: RowLearner> Learner for Driver<L> {
     }
 
     fn run(&mut self, block: &Block<'_>, classes: &mut Classes, mode: Mode, out: &mut Predicted) -> Result<()> {
+        let task = self.learner.task();
         for (index, row) in block.values.chunks_exact(block.width).enumerate() {
             if mode == Mode::TestThenTrain {
                 self.counters.rows += 1;
             }
             if !block.valid[index] {
                 self.counters.null_features += u64::from(mode == Mode::TestThenTrain);
-                out.push(f64::NAN, f64::NAN);
+                out.push(f64::NAN, f64::NAN, task, &[]);
                 continue;
             }
             if row.iter().map(|x| x * 0.0).sum::<f64>() != 0.0 {
                 self.counters.non_finite_features += u64::from(mode == Mode::TestThenTrain);
-                out.push(f64::NAN, f64::NAN);
+                out.push(f64::NAN, f64::NAN, task, &[]);
                 continue;
             }
             self.scaler.transform(row, &mut self.scaled);
             let (prediction, score) = self.predict(classes);
-            out.push(prediction, score);
+            out.push(prediction, score, task, &self.out);
             if mode == Mode::TestThenTrain {
                 // Only now: what the row's label is must not be known before the prediction.
                 let target = classes.target(block.labels, block.first + index)?;
@@ -303,7 +350,7 @@ impl<L: RowLearner> Learner for Driver<L> {
     }
 
     fn save(&self, state: &mut StateWriter) {
-        state.values("counters", &self.counters.numbers());
+        state.named("counters", &Counters::NAMES, &self.counters.numbers());
         self.scaler.save(state);
         if let Some(detector) = &self.detector {
             detector.save(state);
@@ -324,5 +371,18 @@ impl<L: RowLearner> Learner for Driver<L> {
 
     fn boxed_clone(&self) -> Box<dyn Learner> {
         Box::new(self.clone())
+    }
+
+    fn portable(&self) -> Option<(Portable, FixedScale)> {
+        Some((self.learner.portable()?, self.scaler.portable()))
+    }
+
+    fn take(&mut self, portable: Portable, scale: FixedScale) -> Result<()> {
+        let rest = self.scaler.take(scale)?;
+        self.learner.take(portable.behind(&rest)?)
+    }
+
+    fn threshold(&self) -> f64 {
+        self.threshold
     }
 }

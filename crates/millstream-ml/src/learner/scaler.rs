@@ -1,7 +1,8 @@
 //! Features brought to a common scale by statistics of the rows seen so far.
 
-use super::error::Result;
+use super::error::{LearnError, Result};
 use super::options::OptionReader;
+use super::portable::FixedScale;
 use super::state::{StateReader, StateWriter};
 
 /// How features are scaled before the learner sees them.
@@ -93,6 +94,43 @@ impl Scaler {
             let scaled = (x - low) / width;
             *into = if *width == 0.0 { 0.0 } else { scaled };
         }
+    }
+
+    /// What it does to a row now.
+    pub(crate) fn portable(&self) -> FixedScale {
+        let kind = match self.kind {
+            Kind::None => return FixedScale::default(),
+            Kind::Standard => "standard",
+            Kind::MinMax => "min_max",
+        };
+        // Without rows a least value is infinite; with a width of 0 it does not matter.
+        let low = if self.rows == 0.0 { vec![0.0; self.low.len()] } else { self.low.clone() };
+        FixedScale { kind: kind.to_owned(), rows: self.rows, low, width: self.width.clone() }
+    }
+
+    /// Begins with a scale; what of it is left for the learner.
+    pub(crate) fn take(&mut self, scale: FixedScale) -> Result<FixedScale> {
+        let own = match self.kind {
+            Kind::None => return Ok(scale),
+            Kind::Standard => "standard",
+            Kind::MinMax => "min_max",
+        };
+        if scale.is_none() || !(scale.kind.is_empty() || scale.kind == own) {
+            let has = if scale.is_none() { "none" } else { &scale.kind };
+            return Err(LearnError::user(format!(
+                "the file has the scaler '{has}', the model has '{own}' (hint: WITH ('scaler' = '{has}'))"
+            )));
+        }
+        if scale.low.len() != self.low.len() || scale.width.len() != self.low.len() {
+            return Err(LearnError::user(format!("the file scales {} features, the model has {}", scale.low.len(), self.low.len())));
+        }
+        self.rows = scale.rows;
+        self.high = match self.kind {
+            Kind::MinMax => scale.low.iter().zip(&scale.width).map(|(low, width)| low + width).collect(),
+            _ => scale.width.iter().map(|width| width * width).collect(),
+        };
+        (self.low, self.width) = (scale.low, scale.width);
+        Ok(FixedScale::default())
     }
 
     pub(crate) fn save(&self, state: &mut StateWriter) {

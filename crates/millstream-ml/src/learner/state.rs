@@ -1,7 +1,8 @@
-//! A learner's state as Arrow rows: one per number, `(tensor, index, value, first_moment, second_moment, text)`.
+//! A learner's state as Arrow rows: one per number, `(tensor, index, value, first_moment, second_moment, text, group_key)`.
 //!
-//! `text` holds what is no number (hyper-parameters, names of classes, the state of the random numbers). Rows of one tensor have
-//! indices 0, 1, 2, …; they are written in that order and may be read in any.
+//! `text` holds what is no number (hyper-parameters, names of classes, the state of the random numbers) and the names of counters.
+//! Rows of one tensor have indices 0, 1, 2, …; they are written in that order and may be read in any. `group_key` tells the models
+//! of one definition apart, where there is one for each key; rows about all of them have none.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub fn state_schema() -> SchemaRef {
         Field::new("first_moment", DataType::Float64, true),
         Field::new("second_moment", DataType::Float64, true),
         Field::new("text", DataType::Utf8, true),
+        Field::new("group_key", DataType::Utf8, true),
     ]))
 }
 
@@ -32,9 +34,24 @@ pub struct StateWriter {
     first: Vec<Option<f64>>,
     second: Vec<Option<f64>>,
     text: Vec<Option<String>>,
+    group_key: Vec<Option<Arc<str>>>,
+    /// Of the rows that come.
+    key: Option<Arc<str>>,
 }
 
 impl StateWriter {
+    /// What follows is about the model of this key.
+    pub(crate) fn about(&mut self, key: Option<&str>) {
+        self.key = key.map(Arc::from);
+    }
+
+    /// Numbers that have names.
+    pub(crate) fn named(&mut self, tensor: &str, names: &[&str], values: &[f64]) {
+        for (index, (name, value)) in names.iter().zip(values).enumerate() {
+            self.push(tensor, index, Some(*value), None, None, Some((*name).to_owned()));
+        }
+    }
+
     /// Numbers without moments.
     pub(crate) fn values(&mut self, tensor: &str, values: &[f64]) {
         self.moments(tensor, values, &[], &[]);
@@ -61,6 +78,7 @@ impl StateWriter {
         self.first.push(first);
         self.second.push(second);
         self.text.push(text);
+        self.group_key.push(self.key.clone());
     }
 
     /// The rows.
@@ -74,6 +92,7 @@ impl StateWriter {
                 Arc::new(Float64Array::from(self.first)),
                 Arc::new(Float64Array::from(self.second)),
                 Arc::new(StringArray::from(self.text)),
+                Arc::new(self.group_key.iter().map(Option::as_deref).collect::<StringArray>()),
             ],
         )?)
     }
@@ -88,40 +107,57 @@ struct Tensor {
 }
 
 /// A state to be taken over.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct StateReader {
     tensors: BTreeMap<String, Tensor>,
 }
 
 impl StateReader {
-    /// From rows of [`state_schema`], in any order.
-    pub fn new(batches: &[RecordBatch]) -> Result<Self> {
-        let mut tensors: BTreeMap<String, Tensor> = BTreeMap::new();
+    /// The states of all keys, from rows of [`state_schema`] in any order.
+    pub(crate) fn by_key(batches: &[RecordBatch]) -> Result<BTreeMap<Option<String>, Self>> {
+        let mut states: BTreeMap<Option<String>, Self> = BTreeMap::new();
         for batch in batches {
-            if batch.num_columns() != 6
-                || batch.schema().fields().iter().zip(state_schema().fields()).any(|(a, b)| a.data_type() != b.data_type())
+            let schema = state_schema();
+            if batch.num_columns() != schema.fields().len()
+                || batch.schema().fields().iter().zip(schema.fields()).any(|(a, b)| a.data_type() != b.data_type())
+                || batch.column(0).null_count() + batch.column(1).null_count() > 0
             {
                 return Err(LearnError::state("these are not the rows of a model's state"));
             }
-            let names = batch.column(0).as_string::<i32>();
-            let indices = batch.column(1).as_primitive::<UInt32Type>();
-            let numbers = [2, 3, 4].map(|column: usize| batch.column(column).as_primitive::<Float64Type>());
-            let texts = batch.column(5).as_string::<i32>();
-            for row in 0..batch.num_rows() {
-                let name = names.value(row);
-                if !tensors.contains_key(name) {
-                    tensors.insert(name.to_owned(), Tensor::default());
+            let keys = batch.column(6).as_string::<i32>();
+            let mut first = 0;
+            // Rows of one key are written one after the other.
+            for row in 1..=batch.num_rows() {
+                let key = |row: usize| keys.is_valid(row).then(|| keys.value(row));
+                if row == batch.num_rows() || key(row) != key(first) {
+                    let state = states.entry(key(first).map(str::to_owned)).or_default();
+                    state.read(&batch.slice(first, row - first))?;
+                    first = row;
                 }
-                let Some(tensor) = tensors.get_mut(name) else { continue };
-                let at = indices.value(row) as usize;
-                let number = |of: usize| numbers[of].is_valid(row).then(|| numbers[of].value(row));
-                place(&mut tensor.values, at, number(0))?;
-                place(&mut tensor.first, at, number(1))?;
-                place(&mut tensor.second, at, number(2))?;
-                place(&mut tensor.texts, at, texts.is_valid(row).then(|| texts.value(row).to_owned()))?;
             }
         }
-        Ok(Self { tensors })
+        Ok(states)
+    }
+
+    fn read(&mut self, batch: &RecordBatch) -> Result<()> {
+        let names = batch.column(0).as_string::<i32>();
+        let indices = batch.column(1).as_primitive::<UInt32Type>();
+        let numbers = [2, 3, 4].map(|column: usize| batch.column(column).as_primitive::<Float64Type>());
+        let texts = batch.column(5).as_string::<i32>();
+        for row in 0..batch.num_rows() {
+            let name = names.value(row);
+            if !self.tensors.contains_key(name) {
+                self.tensors.insert(name.to_owned(), Tensor::default());
+            }
+            let Some(tensor) = self.tensors.get_mut(name) else { continue };
+            let at = indices.value(row) as usize;
+            let number = |of: usize| numbers[of].is_valid(row).then(|| numbers[of].value(row));
+            place(&mut tensor.values, at, number(0))?;
+            place(&mut tensor.first, at, number(1))?;
+            place(&mut tensor.second, at, number(2))?;
+            place(&mut tensor.texts, at, texts.is_valid(row).then(|| texts.value(row).to_owned()))?;
+        }
+        Ok(())
     }
 
     fn get(&self, tensor: &str) -> Result<&Tensor> {

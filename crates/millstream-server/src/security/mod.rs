@@ -6,7 +6,7 @@ pub(crate) mod tls;
 
 use std::net::SocketAddr;
 
-use millstream_sql::parse::{CreateModel, Statement};
+use millstream_sql::parse::Statement;
 
 use crate::config::ServerConfig;
 use crate::error::{Result, WireError};
@@ -17,8 +17,11 @@ const HARMLESS_CONNECTORS: &[&str] = &["nexmark", "datagen", "random", "blackhol
 
 /// Refuses a statement whose connector reaches files of the server or other machines, unless that is granted.
 pub(crate) fn check_connector(statement: &Statement, is_granted: bool) -> Result<()> {
+    if !is_granted && let Some(file) = model_file(statement) {
+        return Err(WireError::new("42501", format!("permission denied for '{file}': it is a file of the server or of another machine"))
+            .with_hint("start the server with --server-files, or GRANT pg_read_server_files TO a role"));
+    }
     let options = match statement {
-        Statement::CreateModel(create) if !is_granted => return check_model(create),
         Statement::CreateModel(_) | Statement::CreateView(_) => &[],
         _ => statement.options(),
     };
@@ -32,15 +35,17 @@ pub(crate) fn check_connector(statement: &Statement, is_granted: bool) -> Result
         .with_hint("start the server with --server-files, or GRANT pg_read_server_files TO a role"))
 }
 
-/// Refuses a model that reads files of the server or of an object store.
-fn check_model(create: &CreateModel) -> Result<()> {
-    match create.options.iter().find(|option| matches!(option.key.to_lowercase().as_str(), "path" | "tokenizer")) {
-        None => Ok(()),
-        Some(option) => Err(WireError::new(
-            "42501",
-            format!("permission denied for the model's '{}': it reads files of the server or other machines", option.key),
-        )
-        .with_hint("start the server with --server-files, or GRANT pg_read_server_files TO a role")),
+/// The file that a statement about a model reads or writes.
+fn model_file(statement: &Statement) -> Option<&str> {
+    match statement {
+        Statement::ExportModel(export) => Some(&export.path),
+        Statement::CreateModel(create) => {
+            let file = |option: &&millstream_sql::parse::WithOption| {
+                ["path", "warm_start", "tokenizer"].iter().any(|key| key.eq_ignore_ascii_case(option.key.trim()))
+            };
+            create.options.iter().find(file).map(|option| option.value.as_str())
+        }
+        _ => None,
     }
 }
 

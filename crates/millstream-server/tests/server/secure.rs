@@ -50,12 +50,21 @@ async fn files_are_for_those_who_were_granted_them() {
     let bi = server.connect("user=bi password=bi").await.unwrap();
     let reads = "CREATE TABLE f (a BIGINT) WITH ('connector' = 'file', 'path' = '/nonexistent/x.csv', 'format' = 'csv')";
     assert_eq!(state(&bi.batch_execute(reads).await.unwrap_err()), "42501");
-    let model = "CREATE MODEL m WITH ('path' = '/nonexistent/m.onnx')";
-    assert_eq!(state(&bi.batch_execute(model).await.unwrap_err()), "42501");
+    let models = [
+        "CREATE MODEL m WITH ('format' = 'onnx', 'path' = '/nonexistent/x.onnx')",
+        "CREATE MODEL m TYPE k_means FEATURES (a) WITH ('Warm_Start' = '/nonexistent/x.parquet')",
+        "EXPORT MODEL m TO '/nonexistent/x.onnx'",
+    ];
+    for sql in models {
+        assert_eq!(state(&bi.batch_execute(sql).await.unwrap_err()), "42501", "{sql}");
+    }
     admin.batch_execute("GRANT pg_read_server_files TO bi").await.unwrap();
+    for sql in models {
+        assert_ne!(state(&bi.batch_execute(sql).await.unwrap_err()), "42501", "{sql}");
+    }
     let now = bi.batch_execute(reads).await;
     assert!(now.as_ref().err().is_none_or(|error| state(error) != "42501"), "{now:?}");
-    assert_eq!(state(&bi.batch_execute(model).await.unwrap_err()), "58030");
+    assert_eq!(state(&bi.batch_execute(models[0]).await.unwrap_err()), "58030");
     server.stop().await;
 }
 

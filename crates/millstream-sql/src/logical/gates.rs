@@ -9,7 +9,7 @@
 //! | OVER | by window | buffers below, then as it is |
 //! | ORDER BY | closed, window first | as it is |
 //! | LIMIT | append or closed | `StreamLimit` |
-//! | LEARN | append, closed or at the end | `OrderedRows` |
+//! | LEARN | append, closed or at the end | `OrderedRows`; over what is bounded `OrderedExec` |
 //! | any of these otherwise | all inputs end | rows are held to the end of the input |
 //! | any of these otherwise | some input does not end | refused |
 
@@ -21,7 +21,7 @@ use datafusion::logical_expr::{Aggregate, Distinct, Expr, FetchType, Join, Limit
 use millstream_time::WindowSpec;
 
 use super::label::{Flow, Label, TimeDomain, label};
-use super::nodes::{EndBuffer, OrderedNode, StreamLimitNode, WindowAggregate, WindowAssign, as_node, extension};
+use super::nodes::{EndBuffer, StreamLimitNode, WindowAggregate, WindowAssign, as_node, extension};
 use super::window_rule::window_aggregate;
 
 /// The plan with its gates.
@@ -117,14 +117,6 @@ fn inputs_are_empty(plan: &LogicalPlan) -> bool {
 }
 
 fn gate_extension(node: LogicalPlan) -> Result<LogicalPlan> {
-    if let Some(ordered) = as_node::<OrderedNode>(&node)
-        && label(&ordered.input)?.flow == Flow::Bounded
-    {
-        return plan_err!(
-            "{} takes a stream: what it is given is all there at once (hint: give the table a connector, so that it is read as a stream)",
-            ordered.maker.describe()
-        );
-    }
     let Some(windowed) = as_node::<WindowAggregate>(&node) else { return Ok(node) };
     match label(&windowed.aggregate.input)?.flow {
         Flow::Append if needs_sorted_rows(&windowed.aggregate) => {

@@ -55,6 +55,9 @@ impl Grammar<'_> {
         if let Some(statement) = self.alter_model()? {
             return Ok(Some(statement));
         }
+        if let Some(statement) = self.export_model()? {
+            return Ok(Some(statement));
+        }
         if self.word("FLUSH") {
             return Ok(Some(Statement::Flush));
         }

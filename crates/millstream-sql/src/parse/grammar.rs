@@ -17,7 +17,7 @@ use super::script::Cursor;
 use super::statement::{Explain, Other, SelectQuery, Statement};
 
 /// First words of statements, for "did you mean".
-const FIRST_WORDS: [&str; 22] = [
+const FIRST_WORDS: [&str; 23] = [
     "SELECT",
     "WITH",
     "VALUES",
@@ -40,6 +40,7 @@ const FIRST_WORDS: [&str; 22] = [
     "DELETE",
     "UPDATE",
     "ALTER",
+    "EXPORT",
 ];
 
 /// Words within queries, for "did you mean".

@@ -1,12 +1,15 @@
 //! LEARN in FROM, brought to one form and read back when the relation is planned.
 //!
 //! ```text
-//! TABLE(LEARN(TABLE t, MODEL m, DESCRIPTOR(a, b), DESCRIPTOR(y)))  ──▶  TABLE(__learn((SELECT * FROM t), m, (a, b), (y)))
+//! TABLE(LEARN(TABLE t PARTITION BY k, MODEL m, DESCRIPTOR(a, b), DESCRIPTOR(y)))
+//!     ──▶  TABLE(__learn((SELECT * FROM t), m, (a, b), (y), (k)))
 //! ```
+
+use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName, ObjectNamePart, Query,
-    SetExpr, TableAlias, TableFactor, Value,
+    SetExpr, TableAlias, TableFactor, Value, Visit, Visitor,
 };
 
 use crate::error::{SqlError, SqlErrorKind, SqlResult};
@@ -27,8 +30,26 @@ pub struct LearnCall {
     pub features: Vec<Ident>,
     /// The column that is the label; `None`: that of the model's own name, if it has one.
     pub label: Option<Ident>,
+    /// The column of which each value has a model of its own; `None`: that of the model's own name, if it has one.
+    pub key: Option<Ident>,
     /// The relation's alias.
     pub alias: Option<TableAlias>,
+}
+
+/// True if a LEARN of the query, in the form that [`rewrite_windows`](super::rewrite_windows) leaves, has an ORDER BY in its input.
+pub fn learns_in_order(query: &Query) -> bool {
+    struct Finder;
+    impl Visitor for Finder {
+        type Break = ();
+
+        fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+            match LearnCall::from_table_factor(factor) {
+                Some(Ok(call)) if call.input.order_by.is_some() => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        }
+    }
+    query.visit(&mut Finder).is_break()
 }
 
 /// Rewrites a LEARN; false if the relation is something else.
@@ -46,6 +67,12 @@ pub(super) fn rewrite_learn(factor: &mut TableFactor) -> SqlResult<bool> {
     };
     *factor = call.into_factor();
     Ok(true)
+}
+
+/// The error of a LEARN that is no relation: a call of a function may run twice, or never.
+pub(super) fn learn_in_expression(function: &Function) -> Option<SqlError> {
+    let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else { return None };
+    name.value.eq_ignore_ascii_case("LEARN").then(|| wrong("changes its model with every row: it stands in FROM").with_span(name.span))
 }
 
 fn wrong(what: impl std::fmt::Display) -> SqlError {
@@ -70,22 +97,28 @@ fn read(args: &[FunctionArg], alias: Option<TableAlias>) -> SqlResult<LearnCall>
     if labels.len() > 1 {
         return Err(wrong(format!("takes one label, got {}", labels.len())));
     }
-    Ok(LearnCall { input: rows(input)?, model: model_name(model)?, features, label: labels.pop(), alias })
+    let (input, key) = rows(input)?;
+    Ok(LearnCall { input, model: model_name(model)?, features, label: labels.pop(), key, alias })
 }
 
-fn rows(expr: &Expr) -> SqlResult<Box<Query>> {
+/// The rows, and the column after PARTITION BY.
+fn rows(expr: &Expr) -> SqlResult<(Box<Query>, Option<Ident>)> {
     match expr {
         Expr::Nested(inner) => rows(inner),
         Expr::Subquery(query) => {
-            if let SetExpr::Select(select) = query.body.as_ref()
-                && !select.distribute_by.is_empty()
-            {
-                return Err(SqlError::unsupported("LEARN with PARTITION BY, a model for each key, is not supported yet").with_hint(FORM));
+            let mut query = query.clone();
+            let keys = match query.body.as_mut() {
+                SetExpr::Select(select) => std::mem::take(&mut select.distribute_by),
+                _ => Vec::new(),
+            };
+            match keys.as_slice() {
+                [] => Ok((query, None)),
+                [Expr::Identifier(key)] => Ok((query, Some(key.clone()))),
+                _ => Err(wrong("takes one column after PARTITION BY, a model for each of its values")),
             }
-            Ok(query.clone())
         }
-        Expr::Identifier(ident) => Ok(select_all_from(ObjectName::from(vec![ident.clone()]))?),
-        Expr::CompoundIdentifier(parts) => Ok(select_all_from(ObjectName::from(parts.clone()))?),
+        Expr::Identifier(ident) => Ok((select_all_from(ObjectName::from(vec![ident.clone()]))?, None)),
+        Expr::CompoundIdentifier(parts) => Ok((select_all_from(ObjectName::from(parts.clone()))?, None)),
         other => Err(wrong(format!("needs a table, a view or a subquery first, got {other}"))),
     }
 }
@@ -133,7 +166,7 @@ impl LearnCall {
 
     fn read(function: &Function, alias: Option<TableAlias>) -> Option<Self> {
         let FunctionArguments::List(list) = &function.args else { return None };
-        let [input, model, features, label] = list.args.as_slice() else { return None };
+        let [input, model, features, label, key] = list.args.as_slice() else { return None };
         let expr = |arg: &FunctionArg| match arg {
             FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
             _ => None,
@@ -143,13 +176,13 @@ impl LearnCall {
             _ => None::<Vec<Ident>>,
         };
         let (Expr::Subquery(input), Expr::Identifier(model)) = (expr(input)?, expr(model)?) else { return None };
-        Some(Self { input, model, features: names(features)?, label: names(label)?.pop(), alias })
+        Some(Self { input, model, features: names(features)?, label: names(label)?.pop(), key: names(key)?.pop(), alias })
     }
 
     fn into_factor(self) -> TableFactor {
         let tuple = |names: Vec<Ident>| Expr::Tuple(names.into_iter().map(Expr::Identifier).collect());
-        let label = self.label.into_iter().collect();
-        let args = [Expr::Subquery(self.input), Expr::Identifier(self.model), tuple(self.features), tuple(label)];
+        let (label, key) = (self.label.into_iter().collect(), self.key.into_iter().collect());
+        let args = [Expr::Subquery(self.input), Expr::Identifier(self.model), tuple(self.features), tuple(label), tuple(key)];
         let args = args.into_iter().map(|expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))).collect();
         let function = Function {
             name: ObjectName::from(vec![Ident::new(LEARN)]),

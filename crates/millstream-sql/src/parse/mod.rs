@@ -32,9 +32,9 @@ mod window_call;
 pub use column_type::arrow_type;
 pub use dialect::MillstreamDialect;
 pub use interval::interval_ms;
-pub use learn_call::LearnCall;
+pub use learn_call::{LearnCall, learns_in_order};
 pub use limits::{DEEP_STACK_BYTES, EXPRESSION_DEPTH_MAX, JOINS_MAX, NESTING_DEPTH_MAX, SCRIPT_BYTES_MAX, with_deep_stack};
-pub use model_statement::{AlterModel, CreateModel, ModelColumn, ModelKind};
+pub use model_statement::{AlterModel, CreateModel, ExportModel, ModelColumn, ModelKind};
 pub use scan::{StatementPart, TextKind, TextPart, scan, statement_parts};
 pub use script::{identifier_text, parse, parse_expression, parse_query};
 pub use statement::{

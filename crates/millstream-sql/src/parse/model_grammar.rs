@@ -1,13 +1,13 @@
-//! CREATE MODEL and ALTER MODEL.
+//! CREATE MODEL, ALTER MODEL and EXPORT MODEL.
 
-use datafusion::sql::sqlparser::ast::ObjectName;
+use datafusion::sql::sqlparser::ast::{Ident, ObjectName};
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
 
 use crate::error::{SqlError, SqlErrorKind, SqlResult};
 
 use super::create_grammar::Modifiers;
 use super::grammar::Grammar;
-use super::model_statement::{AlterModel, CreateModel, ModelColumn, ModelKind};
+use super::model_statement::{AlterModel, CreateModel, ExportModel, ModelColumn, ModelKind};
 use super::script::identifier_text;
 use super::statement::Statement;
 
@@ -51,7 +51,7 @@ impl Grammar<'_> {
         Ok(Statement::CreateModel(Box::new(CreateModel { name, or_replace, if_not_exists, kind, options })))
     }
 
-    /// `TYPE kind FEATURES (a, b) [LABEL y] [WITH (…)] [AS SELECT …]`, its first word read.
+    /// `TYPE kind FEATURES (a, b) [LABEL y] [PARTITION BY k] [ON DRIFT RESET] [WITH (…)] [AS SELECT …]`, its first word read.
     fn create_learner(&mut self, modifiers: Modifiers, if_not_exists: bool, name: ObjectName) -> SqlResult<Statement> {
         let learner = self.parser.parse_identifier()?;
         let form = format!("CREATE MODEL {name} TYPE {learner} FEATURES (a, b) LABEL y");
@@ -63,11 +63,49 @@ impl Grammar<'_> {
             return Err(self.expected("names of columns in parentheses after FEATURES").with_hint(form));
         }
         let label = if self.word("LABEL") { Some(self.parser.parse_identifier()?) } else { None };
+        let key = if self.words(&["PARTITION", "BY"]) { Some(self.one_name()?) } else { None };
+        let reset_on_drift = match self.words(&["ON", "DRIFT"]) {
+            true if self.word("RESET") => Some(true),
+            true if self.word("IGNORE") => Some(false),
+            true => return Err(self.expected("RESET or IGNORE after ON DRIFT").with_hint(format!("{form} ON DRIFT RESET"))),
+            false => None,
+        };
         let mut options = self.with_options()?;
         let query = if self.word("AS") { Some(self.query_text(true)?) } else { None };
         options.extend(self.with_options()?);
-        let kind = ModelKind::Learner { learner, features, label, query };
+        let kind = ModelKind::Learner { learner, features, label, key, reset_on_drift, query };
         Ok(Statement::CreateModel(Box::new(CreateModel { name, or_replace: modifiers.or_replace, if_not_exists, kind, options })))
+    }
+
+    /// `k` or `(k)`
+    fn one_name(&mut self) -> SqlResult<Ident> {
+        let parenthesized = self.parser.consume_token(&Token::LParen);
+        let name = self.parser.parse_identifier()?;
+        if parenthesized && self.parser.peek_token().token == Token::Comma {
+            let hint = "a subquery can join several columns: SELECT *, a || '/' || b AS key";
+            return Err(
+                SqlError::unsupported("PARTITION BY of several columns, a model for each value of one, is not supported").with_hint(hint)
+            );
+        }
+        if parenthesized {
+            self.parser.expect_token(&Token::RParen)?;
+        }
+        Ok(name)
+    }
+
+    /// `EXPORT MODEL name [FOR 'key'] TO 'file'`, or nothing.
+    pub(super) fn export_model(&mut self) -> SqlResult<Option<Statement>> {
+        if !self.words(&["EXPORT", "MODEL"]) {
+            return Ok(None);
+        }
+        let name = self.name()?;
+        let key = if self.word("FOR") { Some(self.parser.parse_literal_string()?) } else { None };
+        if !self.word("TO") {
+            let hint = format!("EXPORT MODEL {name} TO 'model.onnx', or 'model.parquet'");
+            return Err(self.expected("TO").with_hint(hint));
+        }
+        let path = self.parser.parse_literal_string()?;
+        Ok(Some(Statement::ExportModel(ExportModel { name, key, path })))
     }
 
     /// `[INPUT (a DOUBLE, …)] [OUTPUT (p DOUBLE, …)]`

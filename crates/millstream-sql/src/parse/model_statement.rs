@@ -38,6 +38,10 @@ pub enum ModelKind {
         features: Vec<Ident>,
         /// `LABEL y`
         label: Option<Ident>,
+        /// `PARTITION BY k`: a model for each value.
+        key: Option<Ident>,
+        /// `ON DRIFT RESET` (true) or `ON DRIFT IGNORE`
+        reset_on_drift: Option<bool>,
         /// `AS SELECT …`: what it learns from, for ever.
         query: Option<QueryText>,
     },
@@ -50,6 +54,17 @@ pub struct ModelColumn {
     pub name: Ident,
     /// See [`super::arrow_type`].
     pub data_type: DataType,
+}
+
+/// `EXPORT MODEL name [FOR 'key'] TO 'file'`
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExportModel {
+    /// The model.
+    pub name: ObjectName,
+    /// Of a model by key the one of this key.
+    pub key: Option<String>,
+    /// Where to, a path or the URL of an object store.
+    pub path: String,
 }
 
 /// `ALTER MODEL name SET VERSION n`

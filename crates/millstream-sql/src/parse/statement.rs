@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::tokenizer::Span;
 use crate::error::{SqlError, SqlErrorKind, SqlResult};
 
 use super::interval;
-use super::model_statement::{AlterModel, CreateModel};
+use super::model_statement::{AlterModel, CreateModel, ExportModel};
 
 /// One statement of a script.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +43,8 @@ pub enum Statement {
     CreateModel(Box<CreateModel>),
     /// `ALTER MODEL m SET VERSION n`.
     AlterModel(AlterModel),
+    /// `EXPORT MODEL m TO 'file'`.
+    ExportModel(ExportModel),
     /// `INSERT INTO t SELECT …` and `INSERT INTO t VALUES …`.
     Insert(Insert),
     /// `BEGIN STATEMENT SET; …; END` and `EXECUTE STATEMENT SET BEGIN … END`.

@@ -21,7 +21,7 @@ use crate::error::{SqlError, SqlErrorKind, SqlResult, closest};
 
 use super::dialect::select_all_from;
 use super::interval::{interval_error, interval_ms};
-use super::learn_call::rewrite_learn;
+use super::learn_call::{learn_in_expression, rewrite_learn};
 use super::window_call::{Canonical, WindowKind};
 
 /// Rewrites the window table functions of `query`, also in its subqueries, CTEs and joins; a second call changes
@@ -50,7 +50,7 @@ impl VisitorMut for Rewriter {
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<SqlError> {
         match expr {
-            Expr::Function(function) => match group_window_error(function) {
+            Expr::Function(function) => match group_window_error(function).or_else(|| learn_in_expression(function)) {
                 Some(err) => ControlFlow::Break(err),
                 None => ControlFlow::Continue(()),
             },

@@ -36,15 +36,24 @@ impl RelationPlanner for LearnRelationPlanner {
         let input = context.plan(TableFactor::Derived { lateral: false, subquery: call.input, alias: None, sample: None })?;
         let features: Vec<String> = call.features.iter().map(identifier_text).collect();
         let label = call.label.as_ref().map(identifier_text);
-        let plan = learn_plan(&learner, input, &features, label.as_deref())?;
+        let key = call.key.as_ref().map(identifier_text);
+        let plan = learn_plan(&learner, input, &Columns { features, label, key })?;
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, call.alias))))
     }
 }
 
-/// LEARN over `input`. Features and label that are not named are those of the model's own names.
-pub(crate) fn learn_plan(learner: &Arc<Learner>, input: LogicalPlan, features: &[String], label: Option<&str>) -> Result<LogicalPlan> {
+/// Columns that LEARN names; those it does not name are those of the model's own names.
+#[derive(Debug, Default)]
+pub(crate) struct Columns {
+    features: Vec<String>,
+    label: Option<String>,
+    key: Option<String>,
+}
+
+/// LEARN over `input`.
+pub(crate) fn learn_plan(learner: &Arc<Learner>, input: LogicalPlan, named: &Columns) -> Result<LogicalPlan> {
     let definition = &learner.definition;
-    let features = if features.is_empty() { &definition.features } else { features };
+    let features = if named.features.is_empty() { &definition.features } else { &named.features };
     if features.len() != definition.features.len() {
         return plan_err!(
             "model {} has {} features ({}): DESCRIPTOR names {}",
@@ -63,7 +72,17 @@ pub(crate) fn learn_plan(learner: &Arc<Learner>, input: LogicalPlan, features: &
         }
         columns.push(column);
     }
-    let label = match (label.or(definition.label.as_deref()), learner.task.labelled()) {
+    let key = match (named.key.as_ref().or(definition.key.as_ref()), &definition.key) {
+        (Some(key), Some(_)) => Some(column(&input, key)?),
+        (Some(key), None) => {
+            let name = &learner.name;
+            return plan_err!(
+                "model {name} is one model, not one for each {key} (hint: CREATE OR REPLACE MODEL {name} … PARTITION BY {key}, or leave PARTITION BY out)"
+            );
+        }
+        (None, _) => None,
+    };
+    let label = match (named.label.as_deref().or(definition.label.as_deref()), learner.task.labelled()) {
         (Some(label), false) => {
             return plan_err!("{} learns without a label: got DESCRIPTOR({label}) (hint: leave it out)", definition.kind);
         }
@@ -73,11 +92,23 @@ pub(crate) fn learn_plan(learner: &Arc<Learner>, input: LogicalPlan, features: &
             if learner.task == Task::Regression && !data_type.is_numeric() {
                 return plan_err!("the label of a regression must be a number: {label} is {data_type} (hint: CAST({label} AS DOUBLE))");
             }
+            let is_class = data_type.is_integer()
+                || data_type.is_floating()
+                || matches!(
+                    data_type,
+                    DataType::Boolean | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(..)
+                );
+            if learner.task != Task::Regression && !is_class {
+                return plan_err!(
+                    "a label of {} must be a whole number, a text or a truth value: {label} is {data_type} (hint: CAST({label} AS TEXT))",
+                    definition.kind
+                );
+            }
             Some((column, data_type))
         }
         (None, _) => None,
     };
-    Ok(extension(OrderedNode::try_new(Arc::new(input), Arc::new(MakeLearn::new(Arc::clone(learner), columns, label)))?))
+    Ok(extension(OrderedNode::try_new(Arc::new(input), Arc::new(MakeLearn::new(Arc::clone(learner), columns, label, key)))?))
 }
 
 fn column(input: &LogicalPlan, name: &str) -> Result<usize> {

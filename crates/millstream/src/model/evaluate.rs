@@ -166,6 +166,7 @@ fn in_chunks(
     columns: &[ResultColumn],
     deadline: &Deadline<'_>,
 ) -> ModelResult<Vec<ArrayRef>> {
+    let wanted: Vec<usize> = columns.iter().map(|column| column.from.output()).collect();
     let step = version.options.batch_rows_max;
     let mut chunks = Vec::with_capacity(rows.div_ceil(step));
     let mut first = 0;
@@ -174,7 +175,7 @@ fn in_chunks(
         let outputs = match features {
             Features::Columns(columns) => {
                 let slices: Vec<ArrayRef> = columns.iter().map(|array| array.slice(first, length)).collect();
-                version.model.predict(&slices, length, deadline)?
+                version.model.predict_wanted(&slices, length, &wanted, deadline)?
             }
             Features::Vectors { values, width } => {
                 version.model.predict_vectors(&values.slice(first * width, length * width), length, deadline)?

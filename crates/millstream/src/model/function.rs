@@ -204,6 +204,9 @@ impl ScalarUDFImpl for ModelFunction {
         } else {
             results.pop().ok_or_else(|| exec_datafusion_err!("model {} gave nothing", pin.model.name))?
         };
+        // A learner knows its labels' type later than plans that call it may have been made.
+        let planned = args.return_field.data_type();
+        let array = if array.data_type() == planned { array } else { datafusion::arrow::compute::cast(&array, planned)? };
         if constant {
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?));
         }

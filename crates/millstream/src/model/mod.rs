@@ -24,6 +24,6 @@ pub use figures::ModelStatus;
 pub(crate) use function::generic_functions;
 pub(crate) use options::ModelOptions;
 pub(crate) use pinned::{PinnedModels, calls_model};
-pub(crate) use registry::{ModelUse, ModelVersion, Models, RegisteredModel, StoredModel};
-pub(crate) use shape::{Declared, ModelShape};
+pub(crate) use registry::{ModelUse, ModelVersion, Models, RegisteredModel, StoredModel, StoredVersion};
+pub(crate) use shape::{Declared, ModelShape, ResultColumn, ResultSource};
 pub(crate) use table_functions::rewrite_table_functions;

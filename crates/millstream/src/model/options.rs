@@ -65,6 +65,21 @@ const BATCH_ROWS_MAX: usize = 8192;
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 impl ModelOptions {
+    /// Of a model that learns: there is no file.
+    pub(crate) fn of_learner() -> Self {
+        Self {
+            path: String::new(),
+            null_features: NullFeatures::Null,
+            on_error: OnError::Fail,
+            batch_rows_max: BATCH_ROWS_MAX,
+            timeout: TIMEOUT,
+            threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            runtime: Runtime::Native,
+            tokenizer: None,
+            embedding: EmbeddingOptions::default(),
+        }
+    }
+
     /// Reads options; whatever is left over is an error. A folder's file is found by whoever reads it.
     pub(crate) fn parse(pairs: impl Iterator<Item = (String, String)>) -> Result<Self> {
         let mut options = Options::from_pairs(pairs);

@@ -85,8 +85,12 @@ impl PinnedModels {
         let mut pins = self.0.write();
         let pins = &mut *pins;
         for (name, entry) in manifest {
-            // A model that is called no more, or one that learns.
+            // A model that is called no more.
             let (Some(pin), Some(hash)) = (pins.by_name.get_mut(name), entry["hash"].as_str()) else { continue };
+            // What a learner had learned then is not kept: it goes on with what it knows now.
+            if pin.model.learns() {
+                continue;
+            }
             let number = entry["version"].as_u64();
             let same = |version: &&Arc<ModelVersion>| Some(version.number) == number && version.hash.to_string() == hash;
             let versions = pin.model.versions();

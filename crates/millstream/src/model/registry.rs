@@ -92,6 +92,16 @@ impl RegisteredModel {
         versions.current = version;
     }
 
+    /// Its versions are what it has learned, not files.
+    pub(crate) fn learns(&self) -> bool {
+        self.current().options.path.is_empty()
+    }
+
+    /// One version instead of all others: what a learner has learned by now.
+    pub(crate) fn replace_versions(&self, version: Arc<ModelVersion>) {
+        *self.versions.write() = Versions { all: vec![Arc::clone(&version)], current: version };
+    }
+
     /// Makes a version the current one.
     pub(crate) fn use_version(&self, version: Arc<ModelVersion>) {
         self.versions.write().current = version;

@@ -34,6 +34,15 @@ pub(crate) enum ResultSource {
     Classes { output: usize, classes: Vec<String> },
 }
 
+impl ResultSource {
+    /// The output that it is of.
+    pub(super) fn output(&self) -> usize {
+        match self {
+            Self::Output(output) | Self::Element { output, .. } | Self::Classes { output, .. } => *output,
+        }
+    }
+}
+
 /// What a model takes and gives in SQL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ModelShape {

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
+use millstream_sql::parse::{ModelKind, Statement};
 use parking_lot::Mutex;
 
-use super::{Session, run_statement};
+use super::{Session, learners, run_statement};
 use crate::checkpoint::PipelineStore;
 use crate::data_folder::{ObjectKind, StoredObject};
 use crate::engine::Engine;
@@ -125,6 +126,9 @@ pub(crate) async fn replay_all(engine: &Engine, objects: Vec<StoredObject>) -> R
     {
         tracing::warn!(%error, "files of models that are gone are not deleted yet");
     }
+    for object in &objects {
+        bring_back_model(engine, object.clone()).await;
+    }
     for object in objects {
         let (kind, name) = (object.kind, object.name.clone());
         let paused = object.paused;
@@ -149,17 +153,39 @@ pub(crate) async fn replay_all(engine: &Engine, objects: Vec<StoredObject>) -> R
     Ok(())
 }
 
-async fn replay(engine: &Engine, object: StoredObject) -> Result<()> {
+/// A model that learns, as others call it, if the object is one: it may have been replaced after what calls it was made, and its
+/// pipeline may be paused.
+async fn bring_back_model(engine: &Engine, object: StoredObject) {
+    let name = object.name.clone();
+    let statements = millstream_sql::parse::parse(&object.sql).unwrap_or_default();
+    let Ok(session) = replaying(engine, object) else { return };
+    for statement in &statements {
+        if let Statement::CreateModel(create) = &statement.statement
+            && matches!(create.kind, ModelKind::Learner { .. })
+            && let Err(error) = learners::bring_back_function(&session, create, &statement.text).await
+        {
+            // It is told when the object itself comes back.
+            tracing::debug!(model = name, %error, "a model that learns cannot be called yet");
+        }
+    }
+}
+
+/// A session in which an object of the data folder becomes what it was.
+fn replaying(engine: &Engine, object: StoredObject) -> Result<Session> {
     let settings: Settings = serde_json::from_value(object.settings.clone())
         .map_err(|error| Error::user("XX001", format!("settings of {} {} do not read: {error}", object.kind, object.name)))?;
-    let statements = millstream_sql::parse::parse(&object.sql)?;
-    let session = Session {
+    Ok(Session {
         engine: engine.clone(),
         settings: Arc::new(Mutex::new(settings)),
         replaying: Some(Arc::new(object)),
         adopted: None,
         extension: None,
-    };
+    })
+}
+
+async fn replay(engine: &Engine, object: StoredObject) -> Result<()> {
+    let statements = millstream_sql::parse::parse(&object.sql)?;
+    let session = replaying(engine, object)?;
     for statement in &statements {
         // Boxed: RESUME PIPELINE runs a statement that runs a statement.
         Box::pin(run_statement::run(&session, &statement.statement, &statement.text)).await?;

@@ -1,6 +1,6 @@
 //! CREATE, ALTER, DROP, SHOW and DESCRIBE MODEL.
 
-mod files;
+pub(super) mod files;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use millstream_sql::parse::{AlterModel, CreateModel, ModelColumn, ModelKind, Sta
 
 use self::files::ModelFiles;
 use super::Session;
+use super::learners::describe_learner;
 use super::run_statement::{done, object_name, rows_of};
 use crate::blocking::Blocking;
 use crate::catalog::{ColumnSource, Object};
@@ -34,6 +35,9 @@ pub(super) async fn create_model(session: &Session, create: &CreateModel, sql: &
         return Ok(done("CREATE MODEL"));
     }
     let existing = models.get(&name);
+    if session.engine.inner.learners.get(&name).is_some() && !create.if_not_exists {
+        return Err(Error::user("42P07", format!("model {name} exists already, it learns (hint: DROP MODEL {name} first)")));
+    }
     match &existing {
         None => refuse_taken(session, &name)?,
         Some(_) if create.or_replace => {}
@@ -81,7 +85,10 @@ fn settings_of(session: &Session) -> Result<serde_json::Value> {
 }
 
 /// A model's name is a function's: no other may have it.
-fn refuse_taken(session: &Session, name: &str) -> Result<()> {
+pub(super) fn refuse_taken(session: &Session, name: &str) -> Result<()> {
+    if session.engine.inner.models.get(name).is_some() {
+        return Err(Error::user("42P07", format!("model {name} exists already, of a file (hint: DROP MODEL {name} first)")));
+    }
     let state = session.engine.inner.context.state();
     let taken = state.scalar_functions().contains_key(name)
         || state.aggregate_functions().contains_key(name)
@@ -172,6 +179,10 @@ async fn bring_back(session: &Session, name: &str) -> Result<Outcome> {
 pub(super) async fn alter_model(session: &Session, alter: &AlterModel) -> Result<Outcome> {
     let _definitions = session.engine.inner.definitions.lock().await;
     let model = find(session, &alter.name)?;
+    if session.engine.inner.learners.get(&model.name).is_some() {
+        let hint = "hint: RESTORE PIPELINE of the pipeline that trains it goes back to a checkpoint";
+        return Err(Error::user("0A000", format!("model {} learns: its versions are its checkpoints ({hint})", model.name)));
+    }
     let versions = model.versions();
     let Some(version) = versions.iter().find(|version| version.number == alter.version) else {
         let known = versions.iter().map(|version| version.number.to_string()).collect::<Vec<_>>().join(", ");
@@ -212,7 +223,7 @@ pub(super) async fn drop_model(session: &Session, name: &str) -> Result<bool> {
 }
 
 /// A model must not vanish below a pipeline or view that calls it, or would when it goes on.
-fn refuse_if_called(session: &Session, model: &RegisteredModel) -> Result<()> {
+pub(super) fn refuse_if_called(session: &Session, model: &RegisteredModel) -> Result<()> {
     let name = &model.name;
     if let Some(pipeline) = model.user() {
         return Err(Error::user("2BP01", format!("pipeline {pipeline} calls model {name} (hint: DROP PIPELINE {pipeline} first)")));
@@ -259,6 +270,10 @@ fn query_of(statement: &Statement) -> Option<&Query> {
         Statement::Insert(insert) => Some(&insert.query.query),
         Statement::CreateView(create) => Some(&create.query.query),
         Statement::CreateSink(create) => Some(&create.query.query),
+        Statement::CreateModel(create) => match &create.kind {
+            ModelKind::Learner { query, .. } => query.as_ref().map(|query| query.query.as_ref()),
+            _ => None,
+        },
         _ => None,
     }
 }
@@ -280,7 +295,7 @@ impl Finder<'_> {
 
     fn found(&self, name: &ObjectName, args: &[FunctionArg]) -> bool {
         let name = name.to_string().to_lowercase();
-        let generic = name.starts_with("predict") || name.starts_with("ml_");
+        let generic = name.starts_with("predict") || name.starts_with("ml_") || name == "learn";
         name.trim_matches('"') == self.model.to_lowercase() || (generic && args.iter().any(|arg| self.names(arg)))
     }
 }
@@ -326,6 +341,9 @@ pub(super) fn show_models(session: &Session) -> Result<Outcome> {
 
 pub(super) fn describe_model(session: &Session, name: &ObjectName) -> Result<Outcome> {
     let model = find(session, name)?;
+    if let Some(learner) = session.engine.inner.learners.get(&model.name) {
+        return describe_learner(&learner);
+    }
     let (version, figures) = (model.current(), model.figures());
     let row = |property: &str, value: String| vec![Some(property.to_owned()), Some(value)];
     let mut rows = vec![

@@ -1,5 +1,6 @@
 //! Statements that start pipelines, and those about running ones.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
@@ -245,7 +246,16 @@ pub(super) fn claim_models(plan: &PipelinePlan, pipeline: &str, planner: &Planne
         OperatorKind::Ordered { maker, .. } => Some(maker),
         _ => None,
     });
-    makers.into_iter().try_for_each(|maker| maker.claim(pipeline)).map_err(|error| planner.error(&error))
+    let mut subjects = BTreeSet::new();
+    for maker in makers {
+        let name = maker.subject();
+        if !subjects.insert(name) {
+            let hint = "hint: learn it once, in a view, or make a model for each";
+            return Err(Error::user("0A000", format!("model {name} would be trained at two places of one pipeline ({hint})")));
+        }
+        maker.claim(pipeline).map_err(|error| planner.error(&error))?;
+    }
+    Ok(())
 }
 
 /// Starts a pipeline whose checkpoints are kept under `id`, if there is a data folder.

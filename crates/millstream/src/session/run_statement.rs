@@ -11,7 +11,7 @@ use millstream_sql::parse::{Explain, ModelKind, SelectQuery, SetOption, ShowKind
 use millstream_sql::{explain::explain_pipeline, physical};
 use tokio::sync::mpsc;
 
-use super::{Session, describe, learners, models, objects, pipelines, secrets, tables, views};
+use super::{Session, describe, learners, model_states, models, objects, pipelines, secrets, tables, views};
 use crate::error::{Error, Result};
 use crate::pipeline::{Output, start};
 use crate::planning::{Planned, Planner};
@@ -39,6 +39,7 @@ async fn dispatch(session: &Session, statement: &Statement, sql: &str) -> Result
             Box::pin(learners::create_learner(session, create, sql)).await
         }
         Statement::CreateModel(create) => Box::pin(models::create_model(session, create, sql)).await,
+        Statement::ExportModel(export) => Box::pin(model_states::export_model(session, export)).await,
         Statement::AlterModel(alter) => Box::pin(models::alter_model(session, alter)).await,
         Statement::DescribeModel(name) => models::describe_model(session, name),
         Statement::Show(ShowKind::Models) => models::show_models(session),

@@ -31,6 +31,7 @@ pub(super) fn describe(statement: &Statement) -> String {
             format!("secret{words} {} {}", secret.name, secret.value)
         }
         Statement::CreateModel(model) => create_model(model),
+        Statement::ExportModel(export) => format!("export model {} {:?} to {}", export.name, export.key, export.path),
         Statement::AlterModel(alter) => format!("alter model {} version {}", alter.name, alter.version),
         Statement::DescribeModel(name) => format!("describe model {name}"),
         Statement::Insert(one) => insert(one),
@@ -73,11 +74,13 @@ fn create_model(model: &CreateModel) -> String {
         ModelKind::File { inputs, outputs } => {
             format!("{text} {}({}) -> ({}){}", model.name, columns(inputs), columns(outputs), options(&model.options))
         }
-        ModelKind::Learner { learner, features, label, query: from } => {
+        ModelKind::Learner { learner, features, label, key, reset_on_drift, query: from } => {
             let names = features.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             let label = label.as_ref().map(|label| format!(" label {label}")).unwrap_or_default();
+            let key = key.as_ref().map(|key| format!(" by {key}")).unwrap_or_default();
+            let drift = reset_on_drift.map(|resets| format!(" drift {resets}")).unwrap_or_default();
             let from = from.as_ref().map(query).unwrap_or_default();
-            format!("{text} {} type {learner}({names}){label}{}{from}", model.name, options(&model.options))
+            format!("{text} {} type {learner}({names}){label}{key}{drift}{}{from}", model.name, options(&model.options))
         }
     }
 }

@@ -126,6 +126,15 @@ fn commands() {
         ("DROP SOURCE IF EXISTS t CASCADE", "drop Table if_exists cascade t"),
         ("DROP MATERIALIZED VIEW v; DROP VIEW v; DROP SINK s", "drop MaterializedView v\ndrop View v\ndrop Sink s"),
         ("DROP PIPELINE p; DROP MODEL m", "drop Pipeline p\ndrop Model m"),
+        (
+            "CREATE MODEL m TYPE k_means FEATURES (a, b) PARTITION BY (k) WITH (clusters = 3)",
+            "model m type k_means(a, b) by k with(clusters=3)",
+        ),
+        (
+            "CREATE MODEL m TYPE linear_regression FEATURES (a) LABEL y PARTITION BY k ON DRIFT RESET",
+            "model m type linear_regression(a) label y by k drift true",
+        ),
+        ("EXPORT MODEL m TO 'a.onnx'; export model m for 'x' to 'b'", "export model m None to a.onnx\nexport model m Some(\"x\") to b"),
         ("CREATE SECRET pw AS 'a''b'; CREATE OR REPLACE SECRET IF NOT EXISTS x AS $$y$$", "secret pw a'b\nsecret or replace if absent x y"),
         ("DROP SECRET IF EXISTS pw; SHOW SECRETS", "drop Secret if_exists pw\nshow Secrets"),
         ("CREATE TABLE t (a INT) WITH ('password' = SECRET pw, secret = secret)", "table t(a INT) with(password=secret pw, secret=secret)"),

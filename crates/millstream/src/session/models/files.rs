@@ -50,7 +50,8 @@ fn within(path: &str) -> (String, Option<String>) {
     (network.display().to_string(), tokenizer.is_file().then(|| tokenizer.display().to_string()))
 }
 
-async fn read_file(session: &Session, what: &str, path: &str, limit: u64) -> Result<Bytes> {
+/// The bytes of a local file or of an object store's, at most `limit`.
+pub(in crate::session) async fn read_file(session: &Session, what: &str, path: &str, limit: u64) -> Result<Bytes> {
     let unreadable = |error: &dyn std::fmt::Display| {
         let hint = match path.contains("://") {
             true => "URLs are file:///folder/model.onnx, s3://bucket/model.onnx and the like",
