@@ -26,6 +26,7 @@ mod staging;
 #[cfg(test)]
 mod tests;
 mod writer;
+mod zones;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -49,6 +50,7 @@ use provider::StoredTableProvider;
 use rows::Rows;
 use staging::{Staging, pause};
 use writer::{Append, Request, Writer};
+use zones::Zones;
 
 pub use rows::TableTail;
 pub(crate) use sink::StoredTableSink;
@@ -85,6 +87,7 @@ pub(crate) struct StoredTable {
     clock: Arc<dyn Clock>,
     /// Names of pipelines that have a sink into it.
     writers: Mutex<BTreeSet<String>>,
+    zones: Zones,
 }
 
 impl fmt::Debug for StoredTable {
@@ -157,7 +160,7 @@ impl StoredTable {
         // It ends with the last sender, which is the table's.
         #[expect(clippy::disallowed_methods, reason = "this crate is the spawner of tasks")]
         tokio::spawn(writer::run(writer, taken));
-        Arc::new(Self { definition, schema, rows, requests, staging, clock, writers: Mutex::default() })
+        Arc::new(Self { definition, schema, rows, requests, staging, clock, writers: Mutex::default(), zones: Zones::default() })
     }
 
     /// Its name.

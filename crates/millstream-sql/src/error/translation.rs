@@ -37,6 +37,7 @@ fn translate(err: &DataFusionError, known_tables: &[String]) -> SqlError {
         DataFusionError::Configuration(text) => SqlError::new(SqlErrorKind::Option, clean(text)),
         // Some of the user's mistakes are reported so.
         DataFusionError::Internal(text) if text.contains("match any signature") => plan_error(&clean(text), known_tables),
+        DataFusionError::Internal(text) if text.contains("coerce") => SqlError::new(SqlErrorKind::Type, clean(text)),
         DataFusionError::Internal(text) => SqlError::new(SqlErrorKind::Internal, clean(text)),
         DataFusionError::ArrowError(inner, _) => SqlError::new(kind_of_arrow(inner), clean(&inner.to_string())),
         DataFusionError::Execution(text) => SqlError::new(SqlErrorKind::Plan, clean(text)),

@@ -51,23 +51,22 @@ impl Depth {
     }
 }
 
-/// Runs `work` on a thread of its own with a stack for everything that the limits allow, and waits for it.
+/// What a stack of our own has besides what is promised.
+const SPARE_BYTES: usize = 256 << 10;
+
+/// Runs `work` on a stack for everything that the limits allow: the caller's where enough of it is left, else one of its own.
 ///
 /// # Errors
-/// What `work` returns; an internal error if no thread starts or `work` panics.
+/// What `work` returns; an internal error if `work` panics.
 pub fn with_deep_stack<R: Send>(work: impl FnOnce() -> SqlResult<R> + Send) -> SqlResult<R> {
     on_stack(DEEP_STACK_BYTES, work)
 }
 
 fn on_stack<R: Send>(stack_bytes: usize, work: impl FnOnce() -> SqlResult<R> + Send) -> SqlResult<R> {
-    let internal = |what: String| SqlError::new(SqlErrorKind::Internal, what);
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("sql".to_owned()).stack_size(stack_bytes);
-        match thread.spawn_scoped(scope, work) {
-            Ok(thread) => thread.join().unwrap_or_else(|_| Err(internal("the SQL parser failed".to_owned()))),
-            Err(err) => Err(internal(format!("no thread for the SQL parser: {err}"))),
-        }
-    })
+    // What a panic leaves behind is dropped with it.
+    let work = std::panic::AssertUnwindSafe(work);
+    stacker::maybe_grow(stack_bytes, stack_bytes + SPARE_BYTES, || std::panic::catch_unwind(work))
+        .unwrap_or_else(|_| Err(SqlError::new(SqlErrorKind::Internal, "the SQL parser failed")))
 }
 
 /// The error for too deep nesting.

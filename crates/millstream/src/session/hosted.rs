@@ -121,19 +121,17 @@ impl Session {
     ///
     /// # Errors
     /// Anything wrong with it.
-    pub async fn run_prepared(&self, prepared: &PreparedQuery) -> Result<Query> {
+    pub async fn run_prepared(&self, prepared: PreparedQuery) -> Result<Query> {
         prepared.epoch_clock.set(self.engine.inner.clock.now());
         let planner = Planner {
             engine: &self.engine,
             settings: &prepared.settings,
             sql: &prepared.sql,
-            state: prepared.state.clone(),
-            epoch_clock: prepared.epoch_clock.clone(),
-            models: {
-                prepared.models.refresh();
-                prepared.models.clone()
-            },
+            state: prepared.state,
+            epoch_clock: prepared.epoch_clock,
+            models: prepared.models,
         };
+        planner.models.refresh();
         let schema: SchemaRef = Arc::clone(prepared.logical.schema().inner());
         let planned = planner.plan(&prepared.logical)?;
         run_query(self, planner, planned, schema).await

@@ -83,7 +83,7 @@ pub(crate) fn object_name(name: &ast::ObjectName) -> Result<String> {
 
 async fn select(session: &Session, query: &SelectQuery, sql: &str) -> Result<Outcome> {
     let prepared = session.prepare(query, sql)?;
-    Ok(Outcome::Rows(session.run_prepared(&prepared).await?))
+    Ok(Outcome::Rows(session.run_prepared(prepared).await?))
 }
 
 /// Starts a query.

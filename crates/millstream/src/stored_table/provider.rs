@@ -9,10 +9,11 @@ use datafusion::common::Result;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::{TableProvider, TableType};
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::StoredTable;
+use super::zones::Condition;
 
 #[derive(Debug)]
 pub(super) struct StoredTableProvider {
@@ -35,8 +36,25 @@ impl TableProvider for StoredTableProvider {
         TableType::Base
     }
 
-    async fn scan(&self, _: &dyn Session, projection: Option<&Vec<usize>>, _: &[Expr], _: Option<usize>) -> Result<Arc<dyn ExecutionPlan>> {
+    /// Some batches can be left out; those that are left are filtered as always.
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let can = |filter: &&Expr| match Condition::read(filter, &self.table.schema) {
+            Some(_) => TableProviderFilterPushDown::Inexact,
+            None => TableProviderFilterPushDown::Unsupported,
+        };
+        Ok(filters.iter().map(can).collect())
+    }
+
+    async fn scan(
+        &self,
+        _: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        _: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let rows = self.table.snapshot().map_err(|error| DataFusionError::External(Box::new(error)))?;
+        let conditions: Vec<Condition> = filters.iter().filter_map(|filter| Condition::read(filter, &self.table.schema)).collect();
+        let rows = if conditions.is_empty() { rows } else { self.table.zones.select(rows, &conditions) };
         Ok(MemorySourceConfig::try_new_exec(&[rows], self.schema(), projection.cloned())?)
     }
 }
