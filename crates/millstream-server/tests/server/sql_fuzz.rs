@@ -129,7 +129,7 @@ async fn chains_and_nests() {
     answer(&mut raw, TABLES.as_bytes()).await;
     let mut slowest = (Duration::ZERO, String::new());
     let mut wrong = Vec::new();
-    for times in [90, 3_000, 100_000] {
+    for times in [90, 100_000] {
         let nest = |open: &str, middle: &str, close: &str| format!("SELECT {}{middle}{}", open.repeat(times), close.repeat(times));
         let texts = [
             repeated("SELECT 1", " + 1", times, ""),
@@ -158,7 +158,7 @@ async fn chains_and_nests() {
             repeated("SELECT count(*) FROM t GROUP BY a", ", a", times, ""),
             repeated("WITH x0 AS (SELECT 1)", ", x AS (SELECT 1)", times, " SELECT 1"),
             repeated("SELECT 1", ";", times, ""),
-            repeated("", "SELECT 1;", times.min(20_000), ""),
+            repeated("", "SELECT 1;", times.min(60), ""),
             repeated("SELECT a.a", ".a", times, ""),
             repeated("", "/* ", times, "SELECT 1"),
             repeated("SELECT 1 ", "-- x\n", times, ""),
