@@ -150,6 +150,11 @@ impl Connection {
                 self.simple_query(&sql).await?;
                 self.ready().await
             }
+            Message::UnreadableQuery(error) => {
+                self.skips_to_sync = false;
+                self.report(&error);
+                self.ready().await
+            }
             Message::Sync => {
                 self.skips_to_sync = false;
                 if !self.transaction.is_open() {

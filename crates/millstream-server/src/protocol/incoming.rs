@@ -11,11 +11,26 @@ const PARAMETERS_MAX: usize = 65_535;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Message {
     Query(String),
-    Parse { name: String, sql: String, types: Vec<u32> },
+    /// A Query whose text cannot be read: it is answered as one that fails.
+    UnreadableQuery(WireError),
+    Parse {
+        name: String,
+        sql: String,
+        types: Vec<u32>,
+    },
     Bind(Bind),
-    Describe { kind: Target, name: String },
-    Execute { portal: String, rows_max: usize },
-    Close { kind: Target, name: String },
+    Describe {
+        kind: Target,
+        name: String,
+    },
+    Execute {
+        portal: String,
+        rows_max: usize,
+    },
+    Close {
+        kind: Target,
+        name: String,
+    },
     Flush,
     Sync,
     CopyData(Bytes),
@@ -45,6 +60,13 @@ pub(crate) enum Target {
 impl Message {
     /// Reads the body of a frame; every length in it is checked.
     pub(crate) fn read(kind: u8, body: Bytes) -> Result<Self> {
+        match Self::read_body(kind, body) {
+            Err(error) if kind == b'Q' && !error.is_fatal => Ok(Self::UnreadableQuery(error)),
+            read => read,
+        }
+    }
+
+    fn read_body(kind: u8, body: Bytes) -> Result<Self> {
         let mut body = Body(body);
         let message = match kind {
             b'Q' => Self::Query(body.text()?),
@@ -181,7 +203,8 @@ mod tests {
             assert_eq!(error.sqlstate, "08P01", "{body:?}");
         }
         assert!(Message::read(b'?', Bytes::new()).unwrap_err().is_fatal);
-        assert_eq!(Message::read(b'Q', Bytes::from_static(b"\xff\0")).unwrap_err().sqlstate, "22021");
+        let unreadable = Message::read(b'Q', Bytes::from_static(b"\xff\0")).unwrap();
+        assert!(matches!(unreadable, Message::UnreadableQuery(error) if error.sqlstate == "22021"));
     }
 
     #[test]

@@ -212,3 +212,16 @@ async fn deep_and_long_statements_are_errors() {
     }
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_that_is_no_utf8_is_an_error_and_the_session_goes_on() {
+    let server = TestServer::start().await;
+    let (mut raw, _) = Raw::session(server.port()).await;
+    raw.send(&frame(b'Q', b"SELECT '\xff'\0")).await;
+    let answers = raw.until_ready().await;
+    assert_eq!((error_state(&answers).as_deref(), crate::raw::kinds(&answers).as_str()), (Some("22021"), "EZ"));
+    raw.send(&[frame(b'P', b"\0SELECT '\xff'\0\0\0"), frame(b'S', b"")].concat()).await;
+    assert_eq!(crate::raw::kinds(&raw.until_ready().await), "EZ");
+    assert_eq!(crate::raw::kinds(&raw.query("SELECT 1").await), "TDCZ");
+    server.stop().await;
+}
