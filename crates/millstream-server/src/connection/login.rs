@@ -76,7 +76,8 @@ pub(crate) async fn send_away(lobby: Arc<Lobby>, socket: TcpStream) {
                 _ => break,
             }
         }
-        std::io::Result::Ok(wire.close().await)
+        wire.close().await;
+        std::io::Result::Ok(())
     };
     tokio::select! {
         // The client may have gone first.
