@@ -177,6 +177,9 @@ async fn a_computed_column_calls_a_model() {
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_of_features_may_have_nulls() {
     let session = irises().await;
+    let parts = "predict_proba('iris', a, 3.5, 1.4, 0.2)['setosa'] IS NULL AS p, predict_proba('iris', a, 3.5, 1.4, 0.2) IS NULL AS s";
+    let seen = rows(&session, &format!("SELECT {parts} FROM (VALUES (5.1), (NULL)) AS t(a)")).await;
+    assert_eq!(seen, ["false|false", "true|true"]);
     let lists = "(VALUES (1, make_array(5.1, 3.5, 1.4, 0.2)), (2, make_array(5.1, NULL, 1.4, 0.2)), (3, NULL), (4, make_array(6.3, 3.3, 6.0, 2.5))) AS t(id, v)";
     let seen = rows(&session, &format!("SELECT id, iris(v) AS p FROM {lists} ORDER BY id")).await;
     assert_eq!(seen, ["1|setosa", "2|NULL", "3|NULL", "4|virginica"]);

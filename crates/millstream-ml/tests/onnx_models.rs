@@ -136,6 +136,12 @@ fn onnxruntime_predicts_what_is_not_known_here() {
         assert_eq!(model.runtime(), "onnxruntime");
         check(name, &model);
     }
+    // A file that is too large to be evaluated here goes there by itself.
+    let bytes = std::fs::read(folder().join("gb_multiclass.onnx")).unwrap();
+    let small = LoadLimits { file_bytes_max: 1000, ..LoadLimits::default() };
+    let large = OnnxModel::load_for(&bytes, None, &small, Runtime::Auto, 1).unwrap();
+    assert_eq!(large.runtime(), "onnxruntime");
+    assert!(OnnxModel::load_for(&bytes, None, &small, Runtime::Native, 1).is_err());
     // And what is known here too.
     for name in ["lightgbm_binary", "mixed_ordinal", "mlp_regression", "trees_5_double", "logistic_multiclass"] {
         assert_eq!(open(name, Runtime::Auto).unwrap().runtime(), "native");

@@ -41,6 +41,8 @@ impl Runner {
     pub(super) fn open(bytes: &[u8], limits: &LoadLimits, runtime: Runtime, threads_max: usize) -> ModelResult<(Self, Inputs)> {
         let refused = match runtime {
             Runtime::Library => None,
+            // Weights of that size are not those of trees.
+            Runtime::Auto if bytes.len() as u64 > limits.file_bytes_max => None,
             Runtime::Native | Runtime::Auto => match native(bytes, limits) {
                 Ok(opened) => return Ok(opened),
                 Err(error) if runtime == Runtime::Auto && error.kind() == ModelErrorKind::Unsupported => Some(error),

@@ -61,11 +61,19 @@ pub(super) fn predict(
         Ok((results, None)) => Ok(results),
         Ok((results, Some(nulls))) => {
             let missing = BooleanArray::new(!nulls.inner(), None);
-            results.iter().map(|array| Ok(nullif(array, &missing)?)).collect()
+            results.iter().map(|array| without(array, &missing)).collect()
         }
         Err(_) if options.on_error == OnError::Null => Ok(columns.iter().map(|column| new_null_array(&column.data_type, rows)).collect()),
         Err(error) => Err(carried(Error::user("38000", format!("model {}: {error}", pin.model.name)))),
     }
+}
+
+/// NULL where something is missing; of a struct its fields too, because `predict_proba(…)['yes']` looks at those alone.
+fn without(array: &ArrayRef, missing: &BooleanArray) -> Result<ArrayRef> {
+    let Some(fields) = array.as_struct_opt() else { return Ok(nullif(array, missing)?) };
+    let columns = fields.columns().iter().map(|column| without(column, missing)).collect::<Result<Vec<_>>>()?;
+    let present = NullBuffer::new(!missing.values());
+    Ok(Arc::new(StructArray::try_new(fields.fields().clone(), columns, NullBuffer::union(Some(&present), fields.nulls()))?))
 }
 
 /// True on a thread of a runtime that has others.

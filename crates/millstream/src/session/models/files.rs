@@ -61,7 +61,9 @@ pub(in crate::session) async fn read_file(session: &Session, what: &str, path: &
     };
     let too_large = move |size: u64| std::io::Error::other(format!("it has {size} bytes, at most {limit} are read"));
     if path.contains("://") {
-        let Some((folder, file)) = path.rsplit_once('/').filter(|(_, file)| !file.is_empty()) else { return Err(unreadable(&"no file")) };
+        let Some((folder, file)) = path.rsplit_once('/').filter(|(folder, file)| folder.contains("://") && !file.is_empty()) else {
+            return Err(unreadable(&"it names no file"));
+        };
         let folder = Folder::from_url(folder).map_err(|error| unreadable(&error))?;
         let bytes = folder.read(file).await.map_err(|error| unreadable(&error))?;
         if bytes.len() as u64 > limit {
