@@ -22,6 +22,7 @@ pub struct CreateModel {
 /// Where a model comes from.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "there is one for each statement")]
 pub enum ModelKind {
     /// A file that the options name.
     File {
