@@ -57,7 +57,7 @@ pub use digest::Digest;
 pub use error::{CheckpointError, Result};
 pub use file_name::{FileKind, FileName};
 pub use folder::{Create, Folder};
-pub use log::{LogSegment, TableLog};
+pub use log::{LogMerge, LogSegment, TableLog};
 pub use manifest::{Manifest, ManifestKind, ManifestStats, OperatorState, SinkState, StateFile, StateShape};
 pub use pipeline_folder::{Claimed, ListedCheckpoint, Look, PipelineFolder, Publication};
 pub use pipeline_owner::{Collected, PipelineOwner};

@@ -15,6 +15,8 @@
 //! Whoever opens a table of the data folder claims its log by a segment without rows: a process that is still alive and thinks the table
 //! is its own finds that out at its next write.
 //!
+//! Without a retention the writer puts neighbouring segments together, so that many small INSERTs do not leave many files.
+//!
 //! All rows are held in memory too and read from there; the log is read once, when the table is opened, and every segment is checked
 //! then. A table whose log is damaged is there and says so whenever it is used.
 
@@ -281,7 +283,7 @@ async fn claim_log(folder: &Folder, schema: Option<&SchemaRef>, clock: &dyn Cloc
 
 async fn read_log(folder: Folder) -> Result<(TableLog, Vec<LogSegment>), CheckpointError> {
     let writer = u128::from_str_radix(&new_nonce().0, 16).unwrap_or_default();
-    let log = TableLog::open(folder, writer).await?;
+    let mut log = TableLog::open(folder, writer).await?;
     let segments = log.read_from(1).await?;
     Ok((log, segments))
 }

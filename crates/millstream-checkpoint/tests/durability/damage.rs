@@ -34,7 +34,7 @@ async fn first_damage(root: &Folder) -> Option<CheckpointError> {
             }
         }
     }
-    let log = TableLog::open(root.sub("tables/3").unwrap(), 1).await.unwrap();
+    let mut log = TableLog::open(root.sub("tables/3").unwrap(), 1).await.unwrap();
     if let Err(error) = log.read_from(1).await {
         return Some(error);
     }

@@ -85,7 +85,7 @@ async fn check(root: &Folder) {
     assert_eq!(read, expected);
     assert_eq!(pipeline.read_state(&file).await.unwrap().batches, [all_kinds(&[Some(1), None, Some(-3)])]);
     assert_eq!(pipeline.manifest(1).await.unwrap().entry.body.kind, ManifestKind::Takeover);
-    let log = TableLog::open(root.sub("tables/3").unwrap(), 1).await.unwrap();
+    let mut log = TableLog::open(root.sub("tables/3").unwrap(), 1).await.unwrap();
     let segments = log.read_from(1).await.unwrap();
     assert_eq!(segments[0].batches, [all_kinds(&[Some(5)])]);
     assert_eq!(segments[1].batches, [all_kinds(&[None]), all_kinds(&[Some(6), Some(7)])]);

@@ -134,7 +134,7 @@ async fn log_segments_hold_all_kinds() {
     let mut log = TableLog::open(Folder::memory(), 1).await.unwrap();
     let batch = all_kinds(&[Some(1), None, Some(-7)]);
     log.append(std::slice::from_ref(&batch)).await.unwrap();
-    assert_eq!(log.read(1).await.unwrap().batches, [batch]);
+    assert_eq!(log.read_from(1).await.unwrap()[0].batches, [batch]);
 }
 
 /// Rarer kinds; apart, because the golden files hold `all_kinds` as it is.

@@ -2,9 +2,11 @@
 //!
 //! It is JSON in the metadata of the segment's Arrow schema: `{"version": 1, "written_ms": …, "origins": [{"pipeline": …}]}`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use millstream_checkpoint::LogSegment;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -33,6 +35,22 @@ pub(super) struct SegmentNote {
 impl SegmentNote {
     pub(super) fn new(written_ms: i64, origins: Vec<Origin>) -> Self {
         Self { version: VERSION, written_ms, origins }
+    }
+
+    /// Of segments that become one.
+    pub(super) fn of_all(segments: &[LogSegment]) -> Result<Self> {
+        let mut last: BTreeMap<String, u64> = BTreeMap::new();
+        let mut written_ms = i64::MIN;
+        for segment in segments {
+            let note = Self::read_from(&segment.schema, segment.sequence)?;
+            written_ms = written_ms.max(note.written_ms);
+            for origin in note.origins {
+                let known = last.entry(origin.pipeline).or_default();
+                *known = origin.checkpoint.max(*known);
+            }
+        }
+        let origins = last.into_iter().map(|(pipeline, checkpoint)| Origin { pipeline, checkpoint }).collect();
+        Ok(Self::new(written_ms, origins))
     }
 
     /// `schema` with this note in it.

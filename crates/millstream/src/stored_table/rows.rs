@@ -19,7 +19,7 @@ use super::origin::{Origin, SegmentNote};
 use crate::error::{Error, Result};
 
 /// Small batches are put together up to so many rows, so that many small INSERTs are not read one by one.
-const BATCH_ROWS: usize = 8_192;
+pub(super) const BATCH_ROWS: usize = 8_192;
 
 /// See the head of this file.
 #[derive(Debug, Default)]

@@ -231,6 +231,34 @@ async fn many_small_inserts_are_few_batches() {
     assert_eq!(ids(&table), (0..500).collect::<Vec<_>>());
 }
 
+/// 100 INSERTs and publications do not leave 100 files; what was published stays so.
+#[tokio::test]
+async fn many_small_inserts_are_few_files() {
+    for (folder, _place) in backs() {
+        let table = open(&folder).await;
+        let mut sink = table.sink("p", "7", false);
+        let mut first = None;
+        for n in 0..100_i64 {
+            if n % 10 == 3 {
+                sink.write(&[sink_rows(n, n + 1)]).await.unwrap();
+                let sealed = sink.seal(n.unsigned_abs()).await.unwrap();
+                sink.publish(&sealed).await.unwrap();
+                first.get_or_insert(sealed);
+            } else {
+                table.insert(&[sink_rows(n, n + 1)]).await.unwrap();
+            }
+        }
+        // Answered only after everything before it.
+        table.close().await;
+        let files = folder.list().await.unwrap();
+        assert!(files.len() < 25, "{files:?}");
+        let again = StoredTable::open(definition(None), None, folder.clone(), Opening::TakeOver, clock()).await.unwrap();
+        assert_eq!(ids(&again), (0..100).collect::<Vec<_>>());
+        again.sink("p", "7", false).publish(&first.unwrap()).await.unwrap();
+        assert_eq!(ids(&again).len(), 100, "its rows are there already");
+    }
+}
+
 #[tokio::test]
 async fn whoever_opens_a_table_last_has_it() {
     for (folder, _place) in backs() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::SchemaRef;
 use millstream_checkpoint::TableLog;
 use millstream_time::Clock;
@@ -13,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::oldest_ms;
 use super::origin::{Origin, SegmentNote};
-use super::rows::Rows;
+use super::rows::{BATCH_ROWS, Rows};
 use super::staging::pause;
 use crate::error::{Error, Result};
 
@@ -67,6 +68,10 @@ pub(super) async fn run(mut writer: Writer, mut requests: mpsc::Receiver<Request
         }
         writer.commit(group).await;
         writer.retire().await;
+        if let Err(error) = writer.merge().await {
+            // Nothing depends on it: the next group tries again.
+            tracing::warn!(table = writer.name, %error, "small segments are not merged");
+        }
     }
 }
 
@@ -146,6 +151,24 @@ impl Writer {
         Err(Error::internal("a retry ended"))
     }
 
+    /// Puts small segments together. Where rows go by their age they are gone before there are many.
+    async fn merge(&mut self) -> Result<()> {
+        let Some(log) = self.log.as_mut().filter(|_| self.retention.is_none()) else { return Ok(()) };
+        while self.rows.read().failure().is_none()
+            && let Some(merge) = log.to_merge().await?
+        {
+            let segments = log.read_parts(&merge).await?;
+            let note = SegmentNote::of_all(&segments)?;
+            let schema = note.write_into(&self.schema)?;
+            let rows = segments.iter().flat_map(|segment| &segment.batches).map(|batch| batch.columns().to_vec());
+            let noted: std::result::Result<Vec<RecordBatch>, _> =
+                rows.map(|rows| RecordBatch::try_new(Arc::clone(&schema), rows)).collect();
+            let rows = join_small(&noted.map_err(|error| Error::internal(error.to_string()))?, &schema)?;
+            log.merge(&merge, &rows).await?;
+        }
+        Ok(())
+    }
+
     /// Drops what the retention does not keep. The newest segment stays in the log, unseen: it says what is published.
     async fn retire(&mut self) {
         let oldest = oldest_ms(self.retention, self.clock.as_ref());
@@ -157,4 +180,21 @@ impl Writer {
             tracing::warn!(table = self.name, %error, "old segments are not deleted");
         }
     }
+}
+
+/// The same rows in batches that are not small; one without rows if there are none.
+fn join_small(batches: &[RecordBatch], schema: &SchemaRef) -> Result<Vec<RecordBatch>> {
+    let mut joined = Vec::new();
+    let (mut from, mut rows) = (0, 0);
+    for to in 0..=batches.len() {
+        let next = batches.get(to).map_or(0, RecordBatch::num_rows);
+        if to == batches.len() || (rows + next > BATCH_ROWS && rows > 0) {
+            if rows > 0 || joined.is_empty() && to == batches.len() {
+                joined.push(concat_batches(schema, &batches[from..to]).map_err(|error| Error::internal(error.to_string()))?);
+            }
+            (from, rows) = (to, 0);
+        }
+        rows += next;
+    }
+    Ok(joined)
 }
