@@ -132,6 +132,34 @@ async fn lost_and_damaged_files_are_told() {
     assert!(error.contains("is lost: neither '.part-00000001-0.json.sealed' nor 'part-00000001-0.json' is there"), "{error}");
 }
 
+/// Asked about a checkpoint that cannot be read any more, a folder knows what is still hidden, and keeps it from being shown.
+#[tokio::test]
+async fn what_is_sealed_and_not_shown_can_be_withdrawn() {
+    let folder = tempdir().unwrap();
+    let mut writer = sink(folder.path(), JSON);
+    writer.serve("p");
+    writer.write(&[sink_rows(0, 5)]).await.unwrap();
+    let first = writer.seal(1).await.unwrap();
+    writer.publish(&first).await.unwrap();
+    writer.write(&[sink_rows(5, 9)]).await.unwrap();
+    let second = writer.seal(2).await.unwrap();
+    let mut successor = sink(folder.path(), JSON);
+    assert_eq!(successor.is_published(2).await.unwrap(), None, "nobody knows whose it is");
+    successor.serve("other");
+    assert_eq!(successor.is_published(2).await.unwrap(), None, "another pipeline's is not its own");
+    successor.serve("p");
+    assert_eq!(successor.is_published(1).await.unwrap(), None, "it was shown, or had no rows");
+    for _ in 0..2 {
+        assert_eq!(successor.is_published(2).await.unwrap(), Some(false));
+    }
+    let error = writer.publish(&second).await.unwrap_err().to_string();
+    assert!(error.contains("is lost"), "a former owner that wakes up cannot show it: {error}");
+    successor.write(&[sink_rows(5, 9)]).await.unwrap();
+    let again = successor.seal(4).await.unwrap();
+    successor.publish(&again).await.unwrap();
+    assert_eq!(names(folder.path()), ["part-00000001-0.json", "part-00000004-0.json"]);
+}
+
 #[tokio::test]
 async fn one_file_grows_over_checkpoints_runs_and_crashes() {
     for extension in ["csv", "json", "parquet"] {

@@ -219,6 +219,14 @@ impl Sink for FileSink {
         }
     }
 
+    async fn is_published(&mut self, checkpoint: u64) -> Result<Option<bool>> {
+        // One file: some of the rows may have been added to it already.
+        match (&self.target, &self.owner) {
+            (Target::Folder(folder), Some(owner)) => Ok(staged::withdraw(folder, owner, checkpoint)?.then_some(false)),
+            _ => Ok(None),
+        }
+    }
+
     async fn discard(&mut self) -> Result<()> {
         // The pipeline goes on from its last checkpoint, published or not: only the file itself tells where rows go next.
         self.sealed_end = None;

@@ -191,21 +191,55 @@ pub(super) fn owned(reservation: &str, owner: &str, checkpoint: u64) -> String {
 /// Removes complete hidden files of `owner` that were sealed for checkpoints before `checkpoint`: none has come to be with them.
 /// `reserved`: each has a reservation beside it.
 pub(super) fn remove_sealed(folder: &Path, owner: &str, checkpoint: u64, reserved: bool) -> Result<()> {
-    let failed = |error| ConnectorError::io(format!("cannot list '{}'", folder.display()), error);
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name();
-        let name = name.to_string_lossy();
-        let Some((stem, mark)) = name.strip_suffix(".sealed").and_then(|name| name.rsplit_once('.')) else { continue };
-        let sealed_for = mark.strip_prefix(owner).and_then(|mark| mark.strip_prefix('-')?.parse::<u64>().ok());
-        if stem.starts_with('.') && sealed_for.is_some_and(|sealed_for| sealed_for < checkpoint) {
-            remove_if_there(&folder.join(name.as_ref()))?;
+    for (name, stem, sealed_for) in sealed_by(folder, owner)? {
+        if sealed_for < checkpoint {
+            remove_if_there(&folder.join(&name))?;
             if reserved {
-                remove_if_there(&folder.join(format!("{stem}.sealed")))?;
+                remove_if_there(&folder.join(format!("{}.sealed", stem.strip_suffix(WITHDRAWN).unwrap_or(&stem))))?;
             }
             tracing::debug!(%name, "removed a file of an earlier run that no checkpoint names");
         }
     }
     Ok(())
+}
+
+/// In the names of complete files that must not be published any more.
+const WITHDRAWN: &str = ".withdrawn";
+
+/// Keeps what `owner` has sealed for `checkpoint` from ever being published, also by a process that is about to; false if there is
+/// nothing, because it was published or because there were no rows.
+pub(super) fn withdraw(folder: &Path, owner: &str, checkpoint: u64) -> Result<bool> {
+    if !folder.is_dir() {
+        return Ok(false);
+    }
+    let mut found = false;
+    for (name, stem, _) in sealed_by(folder, owner)?.into_iter().filter(|(_, _, sealed_for)| *sealed_for == checkpoint) {
+        if !stem.ends_with(WITHDRAWN) {
+            match fs::rename(folder.join(&name), folder.join(owned(&format!("{stem}{WITHDRAWN}.sealed"), owner, checkpoint))) {
+                Ok(()) => sync_folder(folder)?,
+                // Just now it was published.
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+                Err(error) => return Err(ConnectorError::io(format!("cannot rename '{name}' in '{}'", folder.display()), error)),
+            }
+        }
+        found = true;
+    }
+    Ok(found)
+}
+
+/// Complete hidden files of `owner`: name, the part of it before the owner, checkpoint.
+fn sealed_by(folder: &Path, owner: &str) -> Result<Vec<(String, String, u64)>> {
+    let failed = |error| ConnectorError::io(format!("cannot list '{}'", folder.display()), error);
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
+        let Some((stem, mark)) = name.strip_suffix(".sealed").and_then(|name| name.rsplit_once('.')) else { continue };
+        let sealed_for = mark.strip_prefix(owner).and_then(|mark| mark.strip_prefix('-')?.parse::<u64>().ok());
+        if let (true, Some(sealed_for)) = (stem.starts_with('.'), sealed_for) {
+            found.push((name.clone(), stem.to_owned(), sealed_for));
+        }
+    }
+    Ok(found)
 }
 
 pub(super) fn remove_if_there(path: &Path) -> Result<()> {
