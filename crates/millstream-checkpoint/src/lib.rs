@@ -59,7 +59,7 @@ pub use file_name::{FileKind, FileName};
 pub use folder::{Create, Folder};
 pub use log::{LogMerge, LogSegment, TableLog};
 pub use manifest::{Manifest, ManifestKind, ManifestStats, OperatorState, SinkState, StateFile, StateShape};
-pub use pipeline_folder::{Claimed, ListedCheckpoint, Look, PipelineFolder, Publication};
+pub use pipeline_folder::{Claimed, KeptFiles, ListedCheckpoint, Look, PipelineFolder, Publication};
 pub use pipeline_owner::{Collected, PipelineOwner};
 pub use recovery::{Health, Published, Recovery};
 pub use retry::Backoff;

@@ -11,7 +11,7 @@
 //! [`mark_committed`](PipelineFolder::mark_committed) if it is not, then [`take_over`](PipelineFolder::take_over). If another was
 //! faster, start again.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
@@ -58,6 +58,21 @@ pub struct Look {
     pub damage: Option<CheckpointError>,
     /// The one before, looked at only if the newest is damaged.
     pub before: Option<(u64, Health)>,
+    /// What was read of the newest.
+    pub kept: KeptFiles,
+}
+
+/// Files that were read and found whole, so that they need not be read again.
+#[derive(Debug, Default)]
+pub struct KeptFiles(HashMap<String, Bytes>);
+
+impl KeptFiles {
+    /// The rows of a file that is here, which it then is no more.
+    ///
+    /// Errors: [`CheckpointError::Damaged`].
+    pub fn take(&mut self, file: &StateFile) -> Result<Option<StateRows>> {
+        self.0.remove(&file.name).map(|bytes| state_file::decode_whole(file, &bytes)).transpose()
+    }
 }
 
 impl Look {
@@ -102,8 +117,13 @@ impl PipelineFolder {
     ///
     /// Errors: failures of the store and formats of a newer version. Damage is a finding, no error.
     pub async fn look(&self) -> Result<Look> {
+        self.look_and_keep(0).await
+    }
+
+    /// The same, and the newest manifest's files are kept if they have at most `bytes_max` bytes.
+    pub async fn look_and_keep(&self, bytes_max: u64) -> Result<Look> {
         for _ in 0..LOOKS_MAX {
-            let look = self.look_once().await?;
+            let look = self.look_once(bytes_max).await?;
             // Files of a head that has been left behind may be deleted while we look: that is no damage.
             if look.damage.is_none() || self.is_head(look.head.number()).await? {
                 return Ok(look);
@@ -112,20 +132,25 @@ impl PipelineFolder {
         Err(CheckpointError::bug(format!("{}: its newest checkpoint moved {LOOKS_MAX} times while it was read", self.folder)))
     }
 
-    async fn look_once(&self) -> Result<Look> {
+    async fn look_once(&self, bytes_max: u64) -> Result<Look> {
         let head = self.chain.head().await?;
         let committed = match &head {
             Head::Entry(stored) if stored.entry.body.publishes() => self.is_committed(stored.entry.number).await?,
             Head::Damaged { number, .. } => self.is_committed(*number).await?,
             _ => true,
         };
+        let mut kept = KeptFiles::default();
         let damage = match &head {
             Head::Empty => None,
-            Head::Entry(stored) => self.damage_of(&stored.entry.body).await?,
+            Head::Entry(stored) => {
+                let manifest = &stored.entry.body;
+                let keeps = manifest.files().map(|file| file.bytes).sum::<u64>() <= bytes_max;
+                self.damage_of(manifest, keeps.then_some(&mut kept)).await?
+            }
             Head::Damaged { .. } => self.chain.read(head.number()).await.err(),
         };
         let before = if damage.is_some() { self.health_before(head.number()).await? } else { None };
-        Ok(Look { head, committed, damage, before })
+        Ok(Look { head, committed, damage, before, kept })
     }
 
     async fn is_head(&self, number: u64) -> Result<bool> {
@@ -133,10 +158,14 @@ impl PipelineFolder {
     }
 
     /// The first file of a manifest that cannot be trusted.
-    async fn damage_of(&self, manifest: &Manifest) -> Result<Option<CheckpointError>> {
+    async fn damage_of(&self, manifest: &Manifest, mut kept: Option<&mut KeptFiles>) -> Result<Option<CheckpointError>> {
         for file in manifest.files() {
             match self.read_file(file).await {
-                Ok(_) => {}
+                Ok(bytes) => {
+                    if let Some(kept) = &mut kept {
+                        kept.0.insert(file.name.clone(), bytes);
+                    }
+                }
                 Err(error) if error.is_damage() => return Ok(Some(error)),
                 Err(error) => return Err(error),
             }
@@ -148,7 +177,7 @@ impl PipelineFolder {
         let number = number.saturating_sub(1);
         let health = match self.chain.read(number).await {
             Ok(None) => return Ok(None),
-            Ok(Some(stored)) if self.damage_of(&stored.entry.body).await?.is_none() => Health::Whole,
+            Ok(Some(stored)) if self.damage_of(&stored.entry.body, None).await?.is_none() => Health::Whole,
             Ok(Some(_)) => Health::Damaged,
             Err(error) if error.is_damage() => Health::Damaged,
             Err(error) => return Err(error),

@@ -111,6 +111,13 @@ pub fn check(file: &StateFile, bytes: &[u8]) -> Result<()> {
 /// Errors: [`CheckpointError::Damaged`] naming the file; nothing is decoded from bytes that are not the manifest's.
 pub fn decode(file: &StateFile, bytes: &Bytes) -> Result<StateRows> {
     check(file, bytes)?;
+    decode_whole(file, bytes)
+}
+
+/// Decodes a file that was checked.
+///
+/// Errors: as [`decode`].
+pub(crate) fn decode_whole(file: &StateFile, bytes: &Bytes) -> Result<StateRows> {
     let damaged = |detail: String| CheckpointError::Damaged {
         file: file.name.clone(),
         expected: file.sha256.to_string(),

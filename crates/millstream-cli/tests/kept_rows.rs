@@ -52,31 +52,54 @@ fn run_with_crashes(crashes: &[&str]) -> (String, u32) {
 }
 
 /// A process dies between a checkpoint and its publication, and the disk damages that checkpoint: nobody has seen its rows, so the one
-/// before goes on by itself.
+/// before goes on by itself. So it is with stored tables and with folders of files.
 #[test]
 fn a_damaged_checkpoint_whose_rows_nobody_saw_is_passed_over() {
-    let script = "CREATE TABLE bids (WATERMARK FOR date_time)
-        WITH ('connector' = 'nexmark', 'table' = 'bid', 'events' = '10000', 'rate' = '20000', 'event_rate' = '1000');
-        CREATE TABLE per_bidder (bidder BIGINT, n BIGINT);
-        CREATE SINK counting INTO per_bidder AS
-        SELECT bidder, count(*) FROM TUMBLE(bids, date_time, INTERVAL '1 second') GROUP BY window_start, bidder;";
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("script.sql");
-    std::fs::write(&file, script).unwrap();
-    let words = ["run", file.to_str().unwrap()];
-    assert!(!millstream(folder.path(), &words, Some("after-manifest:3")).status.success());
-    let state = folder.path().join("data/pipelines/3/state/aggregate_1");
-    let newest = std::fs::read_dir(&state).unwrap().map(|entry| entry.unwrap()).max_by_key(|entry| {
+    for in_files in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out");
+        let with = if in_files {
+            format!(" WITH ('connector' = 'file', 'path' = '{}', 'format' = 'csv', 'csv.header' = 'false')", out.display())
+        } else {
+            String::new()
+        };
+        let script = format!(
+            "CREATE TABLE bids (WATERMARK FOR date_time)
+             WITH ('connector' = 'nexmark', 'table' = 'bid', 'events' = '10000', 'rate' = '20000', 'event_rate' = '1000');
+             CREATE TABLE per_bidder (bidder BIGINT, n BIGINT){with};
+             CREATE SINK counting INTO per_bidder AS
+             SELECT bidder, count(*) FROM TUMBLE(bids, date_time, INTERVAL '1 second') GROUP BY window_start, bidder;"
+        );
+        let file = folder.path().join("script.sql");
+        std::fs::write(&file, script).unwrap();
+        let words = ["run", file.to_str().unwrap()];
+        assert!(!millstream(folder.path(), &words, Some("after-manifest:9")).status.success());
+        damage_newest_state(&folder.path().join("data/pipelines/3/state/aggregate_1"));
+        let output = millstream(folder.path(), &words, None);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{told}");
+        assert!(told.contains("nobody has seen its rows"), "{told}");
+        let counted: i64 = if in_files {
+            let files = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path());
+            let hidden = |path: &std::path::PathBuf| path.file_name().unwrap().to_string_lossy().starts_with('.');
+            let (hidden, shown): (Vec<_>, Vec<_>) = files.partition(hidden);
+            assert!(hidden.is_empty(), "{hidden:?}");
+            let rows = shown.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect::<String>();
+            rows.lines().map(|line| line.rsplit_once(',').unwrap().1.parse::<i64>().unwrap()).sum()
+        } else {
+            let output = millstream(folder.path(), &["-c", "SELECT sum(n) FROM per_bidder"], None);
+            String::from_utf8_lossy(&output.stdout).lines().last().unwrap().parse().unwrap()
+        };
+        assert_eq!(counted, 9200, "in files: {in_files}");
+    }
+}
+
+fn damage_newest_state(folder: &Path) {
+    let newest = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap()).max_by_key(|entry| {
         let name = entry.file_name().into_string().unwrap();
         name.split('-').nth(1).unwrap().parse::<u64>().unwrap()
     });
     std::fs::write(newest.unwrap().path(), b"rust").unwrap();
-    let output = millstream(folder.path(), &words, None);
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
-    assert!(told.contains("nobody has seen its rows"), "{told}");
-    let output = millstream(folder.path(), &["-c", "SELECT sum(n) FROM per_bidder"], None);
-    assert!(String::from_utf8_lossy(&output.stdout).contains("\n9200\n"), "{output:?}");
 }
 
 /// Rows that wait for their checkpoint are printed by whoever comes after a crash, and those that never got one are made again.

@@ -8,11 +8,16 @@
 //!
 //! An operator does no I/O: it says which pieces it needs, and whoever turns the crank reads them and hands them over. So a pane that
 //! comes back needs memory for its groups and one piece, not for all its pieces.
+//!
+//! A window whose groups do not fit either is released in parts, each of some of its keys ([`KeyPart`]): `open_parts`, then for each part
+//! `take_into_part` for every piece and `release_part`, then `close_parts`. Nothing else is asked of the operator in between.
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::common::Result;
 use millstream_time::Watermark;
 
+use crate::key_part::KeyPart;
+use crate::operator::Released;
 use crate::pane_aggregate::Layer;
 
 /// What one layer has of one pane.
@@ -22,6 +27,17 @@ pub struct StoredPiece {
     pub seal: u64,
     /// Start of the pane.
     pub pane: i64,
+}
+
+/// A window that can be released in parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DueWindow {
+    /// Its end.
+    pub end: i64,
+    /// Bytes of all its rows in memory and in the store, before those of equal keys are merged.
+    pub bytes: u64,
+    /// Of them those that are only in the store.
+    pub stored_bytes: u64,
 }
 
 /// Layers of a pane that are to become one.
@@ -59,6 +75,30 @@ pub trait LayeredState: Send + Sync {
 
     /// Takes rows of a recalled piece; those of other panes among them are left out. A piece may come in several parts.
     fn take_back(&self, piece: StoredPiece, rows: &[RecordBatch]) -> Result<()>;
+
+    /// The first window that advancing to `watermark` releases, if it could be released in parts.
+    fn due_window(&self, _watermark: Watermark) -> Option<DueWindow> {
+        None
+    }
+
+    /// Begins to release the window in parts. Gives the stored pieces that each part needs, as far as they have rows of it.
+    fn open_parts(&self, _due: DueWindow) -> Result<Vec<StoredPiece>> {
+        Ok(Vec::new())
+    }
+
+    /// Takes those rows of a piece that belong to `part`; rows of other panes and parts among them are left out. `within`: there are no
+    /// rows of other parts.
+    fn take_into_part(&self, _piece: StoredPiece, _part: KeyPart, _within: bool, _rows: &[RecordBatch]) -> Result<()> {
+        Ok(())
+    }
+
+    /// The rows of one part of the window.
+    fn release_part(&self, _part: KeyPart) -> Result<Released> {
+        Ok(Released::default())
+    }
+
+    /// All parts are released: the window is closed, and the watermark is its end.
+    fn close_parts(&self) {}
 
     /// Layers that should be merged and take at most `bytes_max` together.
     fn next_merge(&self, bytes_max: u64) -> Option<LayerMerge>;

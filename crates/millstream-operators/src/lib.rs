@@ -6,11 +6,13 @@
 //! ([`StatefulOperator::advance`]).
 //!
 //! Read in this order: [`epoch`] (how batches enter a plan), [`operator`] (the trait), [`pane_table`] (one pane's keys and
-//! accumulators), [`layered_state`] (layers that can leave memory), [`pane_aggregate`] (TUMBLE and HOP aggregates), [`window_buffer`]
-//! (rows held until their window closes), [`stream_limit`], [`ordered_rows`] and [`ordered_exec`] (rows in one fixed order to what learns from them).
+//! accumulators), [`layered_state`] (layers that can leave memory), [`key_part`] (windows that close part by part), [`pane_aggregate`] (TUMBLE
+//! and HOP aggregates), [`window_buffer`] (rows held until their window closes), [`stream_limit`], [`ordered_rows`] and [`ordered_exec`]
+//! (rows in one fixed order to what learns from them).
 
 pub mod epoch;
 pub mod event_time;
+pub mod key_part;
 pub mod layered_state;
 pub mod operator;
 pub mod ordered_exec;
@@ -23,7 +25,8 @@ pub mod window_assign;
 pub mod window_buffer;
 
 pub use epoch::{EpochInputs, EpochScan, LeafId};
-pub use layered_state::{LayerMerge, LayeredState, StoredPiece};
+pub use key_part::{KeyPart, key_columns, split_by_key};
+pub use layered_state::{DueWindow, LayerMerge, LayeredState, StoredPiece};
 pub use operator::{OperatorId, OperatorMetrics, Released, StateLayer, StateShape, StatefulOperator, StoredRows};
 pub use ordered_exec::{OrderedExec, in_partition_order};
 pub use ordered_rows::{MakeTransform, OrderedRows, OrderedTransform, RowOrder};

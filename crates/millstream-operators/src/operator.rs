@@ -73,6 +73,8 @@ pub struct StateLayer {
     pub panes: Option<Vec<i64>>,
     /// The rows; empty in a snapshot `since` a later one, because whoever asks so has them.
     pub rows: Vec<RecordBatch>,
+    /// The pane of each batch of `rows`; empty where they belong to no pane, or to several.
+    pub row_panes: Vec<i64>,
     /// In a snapshot to be restored: there are no rows here, they stay in the store until they are needed.
     pub stored: Option<StoredRows>,
 }
@@ -101,12 +103,38 @@ pub struct OperatorSnapshot {
     pub next_seal: u64,
 }
 
+impl StateLayer {
+    /// An empty layer of panes still to be named.
+    pub fn of_panes(seal: u64) -> Self {
+        Self { seal, panes: Some(Vec::new()), rows: Vec::new(), row_panes: Vec::new(), stored: None }
+    }
+
+    /// A layer of rows that belong to no panes.
+    pub fn of_rows(seal: u64, rows: Vec<RecordBatch>) -> Self {
+        Self { seal, panes: None, rows, row_panes: Vec::new(), stored: None }
+    }
+
+    /// Adds a pane, with its rows if they are wanted. Panes come in order.
+    pub fn add_pane(&mut self, pane: i64, rows: Option<RecordBatch>) {
+        if let Some(panes) = &mut self.panes
+            && panes.last() != Some(&pane)
+        {
+            panes.push(pane);
+        }
+        if let Some(rows) = rows {
+            self.rows.push(rows);
+            self.row_panes.push(pane);
+        }
+    }
+}
+
 impl OperatorSnapshot {
     /// Fills in the rows of layers that `earlier` has: makes a snapshot `since` that one complete.
     pub fn complete_from(&mut self, earlier: &Self) {
         for layer in self.layers.iter_mut().filter(|layer| layer.seal < earlier.next_seal) {
             if let Some(known) = earlier.layers.iter().find(|known| known.seal == layer.seal) {
                 layer.rows.clone_from(&known.rows);
+                layer.row_panes.clone_from(&known.row_panes);
             }
         }
     }

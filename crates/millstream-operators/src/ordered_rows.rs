@@ -222,7 +222,7 @@ impl StatefulOperator for OrderedRows {
             rows.push(self.state_rows(None, Some(held))?);
         }
         // Everything a transform remembers may change with every row: each snapshot holds all of it.
-        let layers = vec![StateLayer { seal: since, panes: None, rows, stored: None }];
+        let layers = vec![StateLayer::of_rows(since, rows)];
         Ok(OperatorSnapshot { watermark: state.watermark, metrics, shape: StateShape::Keyed, layers, next_seal: since + 1 })
     }
 

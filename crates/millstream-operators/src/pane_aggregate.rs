@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Tables of several partitions and sealed layers of a pane are the same thing at release time: partial aggregates to merge
-//! (late merge). Layers may be out of memory until then (see [`layered_state`](crate::layered_state)). HOP hands complete panes to a [`PaneTree`], which answers windows.
+//! (late merge). Layers may be out of memory until then, and a window that does not fit is released in parts (see
+//! [`layered_state`](crate::layered_state)). HOP hands complete panes to a [`PaneTree`], which answers windows.
 //!
 //! Each partition is updated by one task at a time; `advance` and snapshots run alone.
 
@@ -33,7 +34,7 @@ use crate::operator::{OperatorMetrics, OperatorSnapshot, Released, StatefulOpera
 pub(crate) use crate::pane_aggregate::rows::PaneSplit;
 use crate::pane_aggregate::rows::evaluate;
 pub(crate) use crate::pane_aggregate::state::Layer;
-use crate::pane_aggregate::state::Layers;
+use crate::pane_aggregate::state::{Layers, Parts};
 use crate::pane_table::{PaneAggregateExpr, PaneTable, TableLayout};
 use crate::pane_tree::{PaneTree, WindowValues};
 use crate::window_assign::constant_column;
@@ -120,8 +121,12 @@ struct Shared {
     layers: Layers,
     /// What came back from the store, by pane start; only between `recall` and `advance`.
     returned: BTreeMap<i64, PaneTable>,
-    /// HOP: panes that are complete.
+    /// HOP: panes that are complete; `None` also where they are layers.
     tree: Option<PaneTree>,
+    /// A window that is being released in parts.
+    parts: Option<Parts>,
+    /// Starts of panes whose layers stay as they are.
+    pinned: Vec<i64>,
     windows_released: u64,
     /// A key occurs on one partition only (input hashed by key): tables need no merging.
     disjoint_partitions: bool,
@@ -145,6 +150,8 @@ impl PaneAggregate {
             layers: Layers::default(),
             returned: BTreeMap::new(),
             tree,
+            parts: None,
+            pinned: Vec::new(),
             windows_released: 0,
             disjoint_partitions: false,
             groups_released: 0,
@@ -384,9 +391,12 @@ impl StatefulOperator for PaneAggregate {
         let mut batches = Vec::new();
         let windows = if shared.tree.is_some() {
             self.release_hops(&mut shared, watermark, &mut batches)?
+        } else if self.is_hop() {
+            self.release_hops_in_layers(&mut shared, watermark, &mut batches)?
         } else {
             self.release_panes(&mut shared, watermark, &mut batches)?
         };
+        shared.pinned.clear();
         shared.watermark = watermark;
         shared.windows_released += windows;
         for partition in &self.partitions {

@@ -36,6 +36,27 @@ struct Node {
     states: Vec<Vec<ArrayRef>>,
 }
 
+impl Node {
+    fn size(&self) -> usize {
+        self.ids.len() * size_of::<usize>() + self.states.iter().flatten().map(|array| array.get_array_memory_size()).sum::<usize>()
+    }
+}
+
+/// A complete pane, or rows that came after it was complete.
+#[derive(Debug)]
+pub struct TreeLeaf {
+    /// The pane.
+    pub ordinal: i64,
+    /// The snapshot that contains it first.
+    pub seal: u64,
+    /// Its groups.
+    pub rows: usize,
+    /// What they take in memory, about.
+    pub bytes: u64,
+    /// The groups, if they were asked for.
+    pub partial: Option<Partial>,
+}
+
 /// Final values of one window: number of rows, key columns, one column an aggregate.
 pub type WindowValues = (usize, Vec<ArrayRef>, Vec<ArrayRef>);
 
@@ -150,23 +171,23 @@ impl PaneTree {
 
     /// Bytes held, about.
     pub fn size(&self) -> usize {
-        let node_size = |node: &Node| {
-            node.ids.len() * size_of::<usize>() + node.states.iter().flatten().map(|array| array.get_array_memory_size()).sum::<usize>()
-        };
-        self.dictionary.size() + self.nodes.values().chain(self.late.values().flatten()).map(node_size).sum::<usize>()
+        self.dictionary.size() + self.nodes.values().chain(self.late.values().flatten()).map(Node::size).sum::<usize>()
     }
 
-    /// The panes as (ordinal, seal, partial aggregates with their keys); those sealed before `since` without the latter.
-    pub fn partials(&self, since: u64) -> Result<Vec<(i64, u64, Option<Partial>)>> {
+    /// The panes; those sealed before `since` without their partial aggregates.
+    pub fn leaves(&self, since: u64) -> Result<Vec<TreeLeaf>> {
         let leaves = self.nodes.range((0, i64::MIN)..=(0, i64::MAX)).map(|(&(_, ordinal), node)| (ordinal, node));
         let late = self.late.iter().flat_map(|(&ordinal, nodes)| nodes.iter().map(move |node| (ordinal, node)));
-        let partial = |node: &Node| -> Result<Partial> {
-            Ok(Partial { rows: node.ids.len(), keys: self.keys_of(&node.ids)?, states: node.states.clone() })
-        };
-        leaves
-            .chain(late)
-            .map(|(ordinal, node)| Ok((ordinal, node.seal, (node.seal >= since).then(|| partial(node)).transpose()?)))
-            .collect()
+        let mut all = Vec::new();
+        for (ordinal, node) in leaves.chain(late) {
+            let partial = if node.seal < since {
+                None
+            } else {
+                Some(Partial { rows: node.ids.len(), keys: self.keys_of(&node.ids)?, states: node.states.clone() })
+            };
+            all.push(TreeLeaf { ordinal, seal: node.seal, rows: node.ids.len(), bytes: node.size() as u64, partial });
+        }
+        Ok(all)
     }
 
     /// Collects the largest nodes that lie inside `first..end`.

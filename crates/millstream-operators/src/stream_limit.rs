@@ -69,7 +69,7 @@ impl StatefulOperator for StreamLimit {
         let state = self.state.lock();
         let rows = RecordBatch::try_new(self.state_schema(), vec![Arc::new(UInt64Array::from(vec![state.seen]))])?;
         // One number: every snapshot holds all of it.
-        let layers = vec![StateLayer { seal: since, panes: None, rows: vec![rows], stored: None }];
+        let layers = vec![StateLayer::of_rows(since, vec![rows])];
         Ok(OperatorSnapshot { watermark: state.watermark, metrics, shape: StateShape::Keyed, layers, next_seal: since + 1 })
     }
 

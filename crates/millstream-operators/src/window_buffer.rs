@@ -3,11 +3,15 @@
 //! Rows are kept by pane, as they came; a window is the rows of its panes with `window_start`, `window_end` and `window_time`
 //! appended when it is released, so a hopping row is stored once. The global window holds rows to the end of a bounded input
 //! and adds no columns.
+//!
+//! Rows that a checkpoint has stored can leave memory; those of a window are all back when it closes (`window_buffer/leaving.rs`).
+
+mod leaving;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, BooleanArray, RecordBatch};
+use datafusion::arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
 use datafusion::arrow::compute::{filter_record_batch, take_record_batch};
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::{Result, internal_err};
@@ -15,6 +19,7 @@ use millstream_time::{Watermark, Window, WindowSpec};
 use parking_lot::Mutex;
 
 use crate::event_time::{time_millis, time_span};
+use crate::layered_state::LayeredState;
 use crate::operator::{OperatorMetrics, OperatorSnapshot, Released, StateLayer, StateShape, StatefulOperator};
 use crate::pane_aggregate::{PaneSplit, join_crumbs};
 use crate::window_assign::append_window_columns;
@@ -39,6 +44,8 @@ struct State {
     watermark: Watermark,
     metrics: OperatorMetrics,
     next_seal: u64,
+    /// Starts of panes whose rows stay in memory.
+    pinned: Vec<i64>,
 }
 
 /// Rows of one pane.
@@ -46,13 +53,26 @@ struct State {
 struct Piece {
     /// The snapshot that contains them first.
     seal: u64,
-    rows: RecordBatch,
+    /// `None`: only the store has them. What a seal has of a pane is in memory as a whole or not at all.
+    rows: Option<RecordBatch>,
+    /// How many; of stored ones about.
+    count: u64,
+    /// Memory that they take, or would.
+    bytes: u64,
+}
+
+impl Piece {
+    fn new(seal: u64, rows: RecordBatch) -> Self {
+        // Panes of one batch share its buffers: each counts its own rows.
+        let bytes = |column: &ArrayRef| column.to_data().get_slice_memory_size().unwrap_or_default() as u64;
+        Self { seal, count: rows.num_rows() as u64, bytes: rows.columns().iter().map(bytes).sum(), rows: Some(rows) }
+    }
 }
 
 impl State {
     fn add(&mut self, pane_start: i64, rows: RecordBatch) {
-        let seal = self.next_seal;
-        self.panes.entry(pane_start).or_default().push(Piece { seal, rows });
+        let piece = Piece::new(self.next_seal, rows);
+        self.panes.entry(pane_start).or_default().push(piece);
     }
 }
 
@@ -115,8 +135,15 @@ impl WindowBuffer {
     }
 
     fn window_rows(&self, state: &State, window: Window, out: &mut Vec<RecordBatch>) -> Result<()> {
-        let batches: Vec<RecordBatch> =
-            state.panes.range(window.start..window.end).flat_map(|(_, pieces)| pieces).map(|piece| piece.rows.clone()).collect();
+        let mut batches = Vec::new();
+        for (pane, piece) in
+            state.panes.range(window.start..window.end).flat_map(|(pane, pieces)| pieces.iter().map(move |piece| (pane, piece)))
+        {
+            match &piece.rows {
+                Some(rows) => batches.push(rows.clone()),
+                None => return internal_err!("rows {} of pane {pane} are needed and were not read back", piece.seal),
+            }
+        }
         for rows in join_crumbs(batches)? {
             out.push(match self.spec {
                 WindowSpec::Global => rows,
@@ -169,6 +196,7 @@ impl StatefulOperator for WindowBuffer {
             windows = 1;
         }
         state.watermark = watermark;
+        state.pinned.clear();
         state.metrics.windows_released += windows;
         Ok(Released { batches, windows, done: false })
     }
@@ -186,11 +214,10 @@ impl StatefulOperator for WindowBuffer {
         let metrics = self.metrics();
         let mut state = self.state.lock();
         let mut layers: BTreeMap<u64, StateLayer> = BTreeMap::new();
-        for piece in state.panes.values().flatten() {
-            let layer =
-                layers.entry(piece.seal).or_insert_with(|| StateLayer { seal: piece.seal, panes: None, rows: Vec::new(), stored: None });
-            if piece.seal >= since {
-                layer.rows.push(piece.rows.clone());
+        for (&pane, pieces) in &state.panes {
+            for piece in pieces {
+                let rows = if piece.seal >= since { piece.rows.clone() } else { None };
+                layers.entry(piece.seal).or_insert_with(|| StateLayer::of_panes(piece.seal)).add_pane(pane, rows);
             }
         }
         state.next_seal += 1;
@@ -201,6 +228,10 @@ impl StatefulOperator for WindowBuffer {
             layers: layers.into_values().collect(),
             next_seal: state.next_seal,
         })
+    }
+
+    fn layers(&self) -> Option<&dyn LayeredState> {
+        Some(self)
     }
 
     fn state_schema(&self) -> SchemaRef {
@@ -217,6 +248,7 @@ impl StatefulOperator for WindowBuffer {
         self.state.lock().watermark = snapshot.watermark;
         for layer in &snapshot.layers {
             self.state.lock().next_seal = layer.seal;
+            self.restore_stored(layer)?;
             for batch in &layer.rows {
                 self.update(0, batch)?;
             }
@@ -231,8 +263,11 @@ impl StatefulOperator for WindowBuffer {
         let state = self.state.lock();
         let mut metrics = state.metrics;
         metrics.open_panes = state.panes.len() as u64;
-        metrics.entries = state.panes.values().flatten().map(|piece| piece.rows.num_rows() as u64).sum();
-        metrics.state_bytes = state.panes.values().flatten().map(|piece| piece.rows.get_array_memory_size() as u64).sum();
+        (metrics.entries, metrics.state_bytes, metrics.stored_bytes) = (0, 0, 0);
+        for piece in state.panes.values().flatten() {
+            metrics.entries += piece.count;
+            *(if piece.rows.is_some() { &mut metrics.state_bytes } else { &mut metrics.stored_bytes }) += piece.bytes;
+        }
         metrics
     }
 }

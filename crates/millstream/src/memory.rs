@@ -25,6 +25,13 @@ const RESTS_PERCENT: u64 = 50;
 /// A checkpoint is taken for the sake of memory if it makes room for one part in so many of the limit; layers are merged up to it.
 const WORTH_WHILE_PART: u64 = 16;
 
+/// A window whose groups take more than one part in so many of the limit comes back in parts of that.
+const WINDOW_PART: u64 = 2;
+
+/// A pane that has more than one part in so many of the limit in a checkpoint is split; small files cost more than they save.
+const LARGE_PANE_PART: u64 = 32;
+const LARGE_PANE_BYTES_MIN: u64 = 4 << 20;
+
 /// The limit and what is used of it; shared by all pipelines of an engine.
 #[derive(Debug, Default)]
 pub(crate) struct MemoryBudget {
@@ -106,10 +113,20 @@ impl MemoryShare {
         self.budget.limit.map_or(u64::MAX, |limit| limit / WORTH_WHILE_PART)
     }
 
+    /// Bytes that the groups of a window may take that comes back from the store as a whole.
+    pub(crate) fn window_bytes_max(&self) -> u64 {
+        self.budget.limit.map_or(u64::MAX, |limit| limit / WINDOW_PART)
+    }
+
+    /// Bytes of a pane in one checkpoint from which on it is split by key, so that its window can close in parts; `None`: never.
+    pub(crate) fn large_pane(&self) -> Option<u64> {
+        self.budget.limit.map(|limit| (limit / LARGE_PANE_PART).max(LARGE_PANE_BYTES_MIN))
+    }
+
     /// Why a pipeline ends that holds too much. `durable`: what could leave memory has left.
     pub(crate) fn outgrown(&self, pipeline: &str, durable: bool) -> Error {
         let hint = if durable {
-            "one window's groups, windows of a HOP and rows that wait for a join or a sort must fit: fewer keys or smaller windows, or a larger --memory-limit"
+            "a window that is sorted, joined or ranked must fit, with the rows of its epoch: fewer keys or smaller windows, or a larger --memory-limit"
         } else {
             "fewer keys or smaller windows, a larger --memory-limit, or --data DIR, into which state of open windows can leave"
         };

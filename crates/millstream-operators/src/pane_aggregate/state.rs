@@ -2,6 +2,7 @@
 
 mod layers;
 mod leaving;
+mod parts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use datafusion::common::{Result, internal_err};
 
 pub(crate) use self::layers::Layer;
 pub(super) use self::layers::Layers;
+pub(super) use self::parts::Parts;
 use super::{PaneAggregate, Shared};
 use crate::operator::{OperatorMetrics, OperatorSnapshot, StateLayer, StateShape};
 use crate::pane_table::Partial;
@@ -40,13 +42,7 @@ impl PaneAggregate {
         self.seal_active(&mut shared)?;
         let mut sealed: BTreeMap<u64, StateLayer> = BTreeMap::new();
         let mut add = |seal: u64, start: i64, rows: Option<RecordBatch>| {
-            let layer = sealed.entry(seal).or_insert_with(|| StateLayer { seal, panes: Some(Vec::new()), rows: Vec::new(), stored: None });
-            if let Some(panes) = &mut layer.panes
-                && panes.last() != Some(&start)
-            {
-                panes.push(start);
-            }
-            layer.rows.extend(rows);
+            sealed.entry(seal).or_insert_with(|| StateLayer::of_panes(seal)).add_pane(start, rows);
         };
         for (start, layer) in shared.layers.iter() {
             let new = layer.seal >= since;
@@ -54,9 +50,9 @@ impl PaneAggregate {
         }
         if let Some(tree) = &shared.tree {
             let schema = self.snapshot_schema();
-            for (ordinal, seal, partial) in tree.partials(since)? {
-                let start = self.spec.window.pane_at(ordinal).start;
-                add(seal, start, partial.map(|partial| to_batch(&schema, start, &partial)).transpose()?);
+            for leaf in tree.leaves(since)? {
+                let start = self.spec.window.pane_at(leaf.ordinal).start;
+                add(leaf.seal, start, leaf.partial.map(|partial| to_batch(&schema, start, &partial)).transpose()?);
             }
         }
         shared.layers.next_seal += 1;
@@ -71,12 +67,18 @@ impl PaneAggregate {
 
     /// Turns every active table into an immutable layer.
     pub(super) fn seal_active(&self, shared: &mut Shared) -> Result<()> {
+        let starts: BTreeSet<i64> = self.pane_starts(shared);
+        starts.into_iter().try_for_each(|start| self.seal_pane(shared, start))
+    }
+
+    /// Turns the active tables of one pane into layers.
+    pub(super) fn seal_pane(&self, shared: &mut Shared, start: i64) -> Result<()> {
         let schema = self.snapshot_schema();
-        for (start, table) in std::mem::take(&mut shared.returned) {
+        if let Some(table) = shared.returned.remove(&start) {
             shared.layers.add(start, to_batch(&schema, start, &table.into_partial()?)?);
         }
         for partition in &self.partitions {
-            for (start, table) in std::mem::take(&mut partition.lock().panes) {
+            if let Some(table) = partition.lock().panes.remove(&start) {
                 shared.layers.add(start, to_batch(&schema, start, &table.into_partial()?)?);
             }
         }
@@ -99,6 +101,9 @@ impl PaneAggregate {
             shared.layers.next_seal = layer.seal;
             if let Some(stored) = layer.stored {
                 let Some(panes) = &layer.panes else { return internal_err!("a stored layer without panes") };
+                if panes.iter().any(|&start| self.pane_starting(start).end <= snapshot.watermark.as_ms()) {
+                    shared.tree = None; // A complete pane is out of memory: there was no room for a tree.
+                }
                 let share = panes.len().max(1) as u64;
                 panes.iter().for_each(|&start| shared.layers.add_stored(start, stored.rows / share, stored.bytes / share));
                 continue;
@@ -163,6 +168,10 @@ impl PaneAggregate {
                 sum.entries += table.len() as u64;
                 sum.state_bytes += table.size() as u64;
             }
+        }
+        if let Some(parts) = &shared.parts {
+            sum.entries += parts.table.len() as u64;
+            sum.state_bytes += parts.table.size() as u64;
         }
         if let Some(tree) = &shared.tree {
             sum.entries += tree.entries() as u64;

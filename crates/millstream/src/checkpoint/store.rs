@@ -17,8 +17,8 @@ use std::sync::Arc;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use millstream_checkpoint::{
-    Backoff, CheckpointError, Claimed, Folder, Look, Manifest, ManifestKind, ManifestStats, PipelineFolder, PipelineOwner, Publication,
-    Published, Recovery, SinkState, recovery,
+    Backoff, CheckpointError, Claimed, Folder, Head, KeptFiles, Look, Manifest, ManifestKind, ManifestStats, PipelineFolder, PipelineOwner,
+    Publication, Published, Recovery, SinkState, recovery,
 };
 use millstream_connectors::Sealed;
 use millstream_time::Clock;
@@ -49,8 +49,9 @@ pub(crate) struct PlanIdentity {
 pub(crate) enum Claim {
     /// The newest checkpoint's rows may not be published yet: that comes first.
     Publish { number: u64, sealed: Option<Sealed> },
-    /// The newest checkpoint is damaged: its sinks must say whether somebody may have seen its rows.
-    Ask { number: u64 },
+    /// The newest checkpoint is damaged: its sinks must say whether somebody may have seen its rows. `rows`: how many its sink has
+    /// sealed, if that can still be read.
+    Ask { number: u64, rows: Option<u64> },
     /// It is ours and goes on here; `None`: from the beginning.
     Owned(Option<Restored>),
 }
@@ -63,6 +64,8 @@ pub(crate) struct PipelineStore {
     name: String,
     sql: String,
     keep: usize,
+    /// Panes of so many bytes are split by key, because memory is limited.
+    large_pane: Option<u64>,
     clock: Arc<dyn Clock>,
     blocking: Blocking,
     owner: tokio::sync::Mutex<Option<Box<PipelineOwner>>>,
@@ -87,11 +90,17 @@ impl PipelineStore {
             name: name.to_owned(),
             sql: sql.to_owned(),
             keep: settings.checkpoint_keep,
+            large_pane: None,
             clock,
             blocking: Blocking::of(settings.background_threads),
             owner: tokio::sync::Mutex::new(None),
             known: Mutex::new(Known { next_number: 1, ..Known::default() }),
         })
+    }
+
+    /// Panes of so many bytes are to be split by key, so that their windows can close part by part.
+    pub(crate) fn splits(self, large_pane: Option<u64>) -> Self {
+        Self { large_pane, ..self }
     }
 
     /// Number of the next checkpoint.
@@ -114,7 +123,8 @@ impl PipelineStore {
     /// it can.
     pub(crate) async fn claim(&self, identity: &PlanIdentity, asked: Option<(u64, Published)>, room: u64) -> Result<Claim> {
         loop {
-            let look = self.look().await?;
+            // Files and their rows are in memory together for a moment.
+            let mut look = self.retried(|| self.folder.look_and_keep(room / 2)).await?;
             if let Some((number, sealed)) = self.unpublished(&look).await? {
                 return Ok(Claim::Publish { number, sealed });
             }
@@ -125,7 +135,7 @@ impl PipelineStore {
                 Recovery::Stop { damaged, .. } | Recovery::FallBack { damaged, .. }
                     if asked.is_none_or(|(number, _)| number != damaged) =>
                 {
-                    return Ok(Claim::Ask { number: damaged });
+                    return Ok(Claim::Ask { number: damaged, rows: sealed_rows(&look) });
                 }
                 Recovery::Resume(number) => self.manifest_of(identity, number).await?.as_takeover(number, self.clock.now()),
                 Recovery::FallBack { to, damaged } => {
@@ -139,7 +149,7 @@ impl PipelineStore {
                     return Err(Error::user("XX001", recovery::stop_message(&self.name, &damage, offer)));
                 }
             };
-            let restored = self.restored(&manifest, room).await?;
+            let restored = self.restored(&manifest, room, &mut look.kept).await?;
             let Some(number) = self.take_over(&look, manifest, publication).await? else { continue };
             crash_point::reach("after-claim");
             self.known.lock().identity = Some(identity.clone());
@@ -237,7 +247,7 @@ impl PipelineStore {
 
     /// A kept checkpoint with the rows of its state, as far as they take no more than `room` bytes.
     pub(crate) async fn read(&self, number: u64, room: u64) -> Result<Restored> {
-        match self.restored(&self.manifest(number).await?, room).await? {
+        match self.restored(&self.manifest(number).await?, room, &mut KeptFiles::default()).await? {
             Some(restored) => Ok(Restored { number, ..restored }),
             None => Err(Error::user("55000", format!("checkpoint {number} of pipeline {} has no state: it was starting", self.name))),
         }
@@ -289,7 +299,7 @@ impl PipelineStore {
     /// Puts a kept checkpoint at the end of the chain: the next claim goes on from it. Nobody may be running the pipeline.
     pub(crate) async fn restore_from(&self, number: u64) -> Result<()> {
         loop {
-            let look = self.look().await?;
+            let look = self.retried(|| self.folder.look()).await?;
             let manifest = self.manifest(number).await?.as_restore(number, self.clock.now());
             // What the newest has sealed and not shown is written again after the older checkpoint.
             let publication = if look.committed && look.damage.is_none() { Publication::Finished } else { Publication::GivenUp };
@@ -297,10 +307,6 @@ impl PipelineStore {
                 return Ok(());
             }
         }
-    }
-
-    async fn look(&self) -> Result<Look> {
-        Ok(self.retried(|| self.folder.look()).await?)
     }
 
     /// Does it again, with pauses, while it fails in passing; gives up after some minutes.
@@ -393,6 +399,13 @@ impl PipelineStore {
         tracing::warn!(pipeline = self.name, %error, attempt, "the data folder fails; it is tried again");
         self.clock.sleep(pause).await;
     }
+}
+
+/// Rows that the sink of the newest checkpoint has sealed, if its manifest can be read.
+fn sealed_rows(look: &Look) -> Option<u64> {
+    let Head::Entry(stored) = &look.head else { return None };
+    let Some(sink) = stored.entry.body.sinks.first() else { return Some(0) };
+    Some(Sealed::deserialize(&sink.sealed).ok()?.rows)
 }
 
 fn figures(number: u64, manifest: &Manifest) -> CheckpointFigures {

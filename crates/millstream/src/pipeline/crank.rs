@@ -12,7 +12,7 @@ use super::checkpoints::{Checkpoint, Checkpoints, Sealing, ToPublish};
 use super::columns::Columns;
 use super::load::{Activity, LoadMeter};
 use super::output::{Output, Written};
-use super::plan::{EpochPlan, Times};
+use super::plan::{EpochPlan, StepLimit, Times};
 use super::relief::Relief;
 use super::requests::Request;
 use super::status::{PipelineState, Shared, SourceStatus};
@@ -97,17 +97,10 @@ impl Crank<'_> {
         self.checkpoints.count(rows_in as u64, 0);
         self.relief.rows += rows_in as u64;
         loop {
-            let windows = self.windows_of_step(&rows, &times).await?;
-            let step = self.plan.step(std::mem::take(&mut rows), &times, windows).await.map_err(|error| Error::running(&error))?;
-            let rows_out: usize = step.batches.iter().map(RecordBatch::num_rows).sum();
-            self.checkpoints.count(0, step.batches.iter().map(|batch| batch.get_array_memory_size() as u64).sum());
-            let written = if step.batches.is_empty() {
-                Written::Taken
-            } else {
-                self.load.during(Activity::HeldBack, self.output.write(step.batches)).await?
-            };
+            let Some(limit) = self.limit_of_step(&rows, &times).await? else { return Ok(false) };
+            let step = self.plan.step(std::mem::take(&mut rows), &times, limit).await.map_err(|error| Error::running(&error))?;
+            let written = self.put_out(step.batches).await?;
             let mut status = self.shared.status.lock();
-            status.rows_out += rows_out as u64;
             if step.done || written == Written::Closed {
                 status.epochs += 1;
                 return Ok(false);
@@ -121,19 +114,36 @@ impl Crank<'_> {
         }
     }
 
+    /// Rows that come out of the plan go to the sink or the reader.
+    pub(super) async fn put_out(&mut self, batches: Vec<RecordBatch>) -> Result<Written> {
+        if batches.is_empty() {
+            return Ok(Written::Taken);
+        }
+        let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        self.checkpoints.count(0, batches.iter().map(|batch| batch.get_array_memory_size() as u64).sum());
+        let written = self.load.during(Activity::HeldBack, self.output.write(batches)).await?;
+        self.shared.status.lock().rows_out += rows as u64;
+        Ok(written)
+    }
+
     /// How many windows the next step may release, each operator. Where state has left memory: none before all rows are taken in,
-    /// and then one after the other.
-    async fn windows_of_step(&mut self, rows: &[Vec<RecordBatch>], times: &Times) -> Result<usize> {
-        let windows = self.plan.windows_max();
+    /// and then one after the other. `None`: nobody wants further rows.
+    async fn limit_of_step(&mut self, rows: &[Vec<RecordBatch>], times: &Times) -> Result<Option<StepLimit>> {
+        let all = StepLimit { windows: self.plan.windows_max(), before: usize::MAX };
         // Without a limit nothing leaves memory.
-        if !self.memory.is_limited() || self.plan.due_back(times, windows) == 0 {
-            return Ok(windows);
+        if !self.memory.is_limited() || self.plan.due_back(times, all) == 0 {
+            return Ok(Some(all));
         }
         if rows.iter().any(|batches| !batches.is_empty()) {
-            return Ok(0);
+            return Ok(Some(StepLimit { windows: 0, ..all }));
         }
-        self.bring_back(times).await?;
-        Ok(1)
+        let (before, written) = self.release_in_parts(times).await?;
+        if written == Written::Closed {
+            return Ok(None);
+        }
+        let one = StepLimit { windows: 1, before };
+        self.bring_back(times, one).await?;
+        Ok(Some(one))
     }
 
     /// The epoch's rows by source, with all columns that the pipeline reads.

@@ -15,6 +15,7 @@ mod figures;
 mod lateness;
 mod load;
 mod output;
+mod parts;
 mod plan;
 mod relief;
 mod requests;

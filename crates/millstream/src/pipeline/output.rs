@@ -113,12 +113,14 @@ impl Output {
         Ok(())
     }
 
-    /// Whether somebody may have seen rows of `checkpoint`, of which it is not known any more what was sealed.
-    pub(super) async fn published(&mut self, checkpoint: u64) -> Result<Published> {
+    /// Whether somebody may have seen rows of `checkpoint`, of which it is not known any more what was sealed, but perhaps how many
+    /// `rows`. Those that nobody has seen nobody will see.
+    pub(super) async fn published(&mut self, checkpoint: u64, rows: Option<u64>) -> Result<Published> {
         let unseen = match self {
             Self::Rows(_) => false,
             Self::Sink { sink, side_tables } => {
-                sink.is_published(checkpoint).await? == Some(false) && side_tables::is_unseen(side_tables, checkpoint).await?
+                (rows == Some(0) || sink.is_published(checkpoint).await? == Some(false))
+                    && side_tables::is_unseen(side_tables, checkpoint).await?
             }
         };
         Ok(if unseen { Published::Nowhere } else { Published::Perhaps })

@@ -4,6 +4,8 @@
 //! what it releases is the input of later stages. An epoch's rows enter in its first step; if the watermark lets go more windows
 //! than `epoch_windows_max`, further steps without input follow, so that memory stays bounded.
 
+mod parts;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -61,6 +63,15 @@ pub(super) struct Times {
     pub(super) clock: Watermark,
 }
 
+/// What a step may release.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StepLimit {
+    /// Windows of each operator.
+    pub(super) windows: usize,
+    /// Operators before this one.
+    pub(super) before: usize,
+}
+
 /// What a step gave.
 #[derive(Debug, Default)]
 pub(super) struct StepOutput {
@@ -112,8 +123,8 @@ impl EpochPlan {
     }
 
     /// Runs a step. `rows` are the epoch's batches by source (empty in steps after the first); no operator releases more than
-    /// `windows` windows (0: time stays).
-    pub(super) async fn step(&mut self, rows: Vec<Vec<RecordBatch>>, times: &Times, windows: usize) -> Result<StepOutput> {
+    /// `limit.windows` windows (0: time stays), and none from `limit.before` on releases any.
+    pub(super) async fn step(&mut self, rows: Vec<Vec<RecordBatch>>, times: &Times, limit: StepLimit) -> Result<StepOutput> {
         let mut fed: BTreeSet<LeafId> = BTreeSet::new();
         for (source, batches) in rows.into_iter().enumerate() {
             if !batches.is_empty() {
@@ -121,17 +132,15 @@ impl EpochPlan {
             }
             self.inputs.set(LeafId::Source(source), batches);
         }
-        for (table, batches) in self.tables.iter().enumerate() {
-            self.inputs.set(LeafId::Table(table), batches.clone());
-        }
-        let limits = self.step_limits(times, windows);
+        self.set_tables();
+        let limits = self.step_limits(times, limit.windows);
         let mut output = StepOutput { caught_up: true, ..StepOutput::default() };
         for n in 0..self.operators.len() {
             if !self.stages[n].inputs.is_disjoint(&fed) {
                 self.run_into_operator(n).await?;
             }
             let target = self.target(n, times);
-            let to = target.min(self.limit(n, limits));
+            let to = if n < limit.before { target.min(self.limit(n, limits)) } else { Watermark::MIN };
             output.caught_up &= to == target;
             let released = self.operators[n].operator.advance(to)?;
             let leaf = LeafId::Operator(n);
@@ -150,6 +159,12 @@ impl EpochPlan {
             self.inputs.set(leaf, Vec::new());
         }
         Ok(output)
+    }
+
+    fn set_tables(&self) {
+        for (table, batches) in self.tables.iter().enumerate() {
+            self.inputs.set(LeafId::Table(table), batches.clone());
+        }
     }
 
     /// Changes to hashing once an operator has seen that late merge does its work twice.
@@ -257,20 +272,21 @@ impl EpochPlan {
         })
     }
 
-    /// Bytes of state that are only in the store and that a step of so many windows needs.
-    pub(super) fn due_back(&self, times: &Times, windows: usize) -> u64 {
-        let limits = self.step_limits(times, windows);
-        self.layered().map(|(n, layers)| layers.due_back(self.target(n, times).min(self.limit(n, limits)))).sum()
+    /// Bytes of state that are only in the store and that a step needs.
+    pub(super) fn due_back(&self, times: &Times, limit: StepLimit) -> u64 {
+        let limits = self.step_limits(times, limit.windows);
+        let layered = self.layered().take_while(|(n, _)| *n < limit.before);
+        layered.map(|(n, layers)| layers.due_back(self.target(n, times).min(self.limit(n, limits)))).sum()
     }
 
-    /// The pieces that a step of so many windows needs, by operator; each is to be given to [`take_back`](Self::take_back) before.
-    pub(super) fn recall(&self, times: &Times, windows: usize) -> Vec<(usize, StoredPiece)> {
-        let limits = self.step_limits(times, windows);
+    /// The pieces that a step needs, by operator; each is to be given to [`take_back`](Self::take_back) before.
+    pub(super) fn recall(&self, times: &Times, limit: StepLimit) -> Vec<(usize, StoredPiece)> {
+        let limits = self.step_limits(times, limit.windows);
         let recall = |(n, layers): (usize, &dyn LayeredState)| {
             let pieces = layers.recall(self.target(n, times).min(self.limit(n, limits)));
             pieces.into_iter().map(move |piece| (n, piece))
         };
-        self.layered().flat_map(recall).collect()
+        self.layered().take_while(|(n, _)| *n < limit.before).flat_map(recall).collect()
     }
 
     pub(super) fn take_back(&self, n: usize, piece: StoredPiece, rows: &[RecordBatch]) -> Result<()> {

@@ -2,13 +2,13 @@
 //!
 //! Only what a checkpoint has stored can leave; if that is not enough a checkpoint is taken early, and above the limit the stream waits
 //! for it. Before a window closes of which something has left, the epoch's rows are taken in first, so that a checkpoint can make
-//! room between two steps, and then windows are released one by one.
+//! room between two steps, and then windows are released one by one, those that do not fit part by part (`parts.rs`).
 
 use std::time::Duration;
 
 use super::crank::Crank;
 use super::load::Activity;
-use super::plan::Times;
+use super::plan::{StepLimit, Times};
 use crate::checkpoint::Reason;
 use crate::error::{Error, Result};
 use crate::memory::Pressure;
@@ -20,7 +20,7 @@ const ROW_BYTES: u64 = 512;
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A table of groups takes so many times the bytes of its rows.
-const TABLE_PER_ROWS: u64 = 2;
+pub(super) const TABLE_PER_ROWS: u64 = 2;
 
 /// What the crank knows of its memory.
 #[derive(Debug, Default)]
@@ -65,29 +65,32 @@ impl Crank<'_> {
         if pressure.over > 0 { Err(self.outgrown()) } else { Ok(()) }
     }
 
-    /// Reads back what the next window needs. The rows of the epoch have been taken in.
-    pub(super) async fn bring_back(&mut self, times: &Times) -> Result<()> {
+    /// Reads back what the step `limit` needs. The rows of the epoch have been taken in.
+    pub(super) async fn bring_back(&mut self, times: &Times, limit: StepLimit) -> Result<()> {
         let Some(store) = self.checkpoints.store() else { return Err(Error::internal("state has left memory without a store")) };
-        self.make_room(self.plan.due_back(times, 1).saturating_mul(TABLE_PER_ROWS)).await?;
-        for (operator, piece) in self.plan.recall(times, 1) {
+        self.make_room(self.plan.due_back(times, limit).saturating_mul(TABLE_PER_ROWS)).await?;
+        for (operator, piece) in self.plan.recall(times, limit) {
             let files = store.files_of(operator, piece)?;
             if files.is_empty() {
                 return Err(Error::internal(format!("layer {} of pane {} is in no file", piece.seal, piece.pane)));
             }
-            for file in files {
+            for (file, _) in files {
                 let rows = store.read_rows(&file).await?;
                 self.plan.take_back(operator, piece, &rows).map_err(|error| Error::running(&error))?;
-                let over = self.hold(0).over;
-                if over > 0 && self.evict(over) < over {
-                    return Err(self.outgrown());
-                }
+                self.stay_within()?;
             }
         }
         Ok(())
     }
 
+    /// Lets state leave memory for what has come back; an error if that is not enough.
+    pub(super) fn stay_within(&mut self) -> Result<()> {
+        let over = self.hold(0).over;
+        if over > 0 && self.evict(over) < over { Err(self.outgrown()) } else { Ok(()) }
+    }
+
     /// Tries to have `bytes` of the limit free, by a checkpoint if need be.
-    async fn make_room(&mut self, bytes: u64) -> Result<()> {
+    pub(super) async fn make_room(&mut self, bytes: u64) -> Result<()> {
         loop {
             let over = self.hold(bytes).over;
             if over == 0 || self.evict(over) >= over {

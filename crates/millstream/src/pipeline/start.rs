@@ -166,7 +166,7 @@ async fn recover(
     let mut asked = None;
     let restored = loop {
         match store.claim(&identity, asked, room).await? {
-            Claim::Ask { number } => asked = Some((number, output.published(number).await?)),
+            Claim::Ask { number, rows } => asked = Some((number, output.published(number, rows).await?)),
             Claim::Publish { number, sealed } => {
                 if let Some(sealed) = sealed {
                     output.publish(&sealed, clock).await?;

@@ -262,7 +262,8 @@ pub(super) fn claim_models(plan: &PipelinePlan, pipeline: &str, planner: &Planne
 pub(super) async fn start_stored(session: &Session, mut spec: PipelineSpec, id: Option<u64>, sql: &str) -> Result<PipelineHandle> {
     let engine = &session.engine.inner;
     if let (Some(id), Some(data)) = (id, &engine.data) {
-        spec.store = Some(Arc::new(data.pipeline(id, &spec.name, sql, &spec.settings)?));
+        let store = data.pipeline(id, &spec.name, sql, &spec.settings)?;
+        spec.store = Some(Arc::new(store.splits(spec.memory.large_pane())));
     }
     let handle = Box::pin(start(spec)).await?;
     engine.pipelines.lock().add(handle.clone());

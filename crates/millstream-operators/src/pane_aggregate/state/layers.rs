@@ -61,6 +61,38 @@ impl Layers {
         layers.push(Layer { seal, batch: None, rows, bytes, number: self.next_number });
     }
 
+    /// Adds what a snapshot has sealed before; `rows` are `None` if only the store has them. What a seal has of a pane is in memory as a
+    /// whole or not at all.
+    pub(crate) fn add_sealed(&mut self, start: i64, seal: u64, batch: Option<RecordBatch>, (rows, bytes): (usize, u64)) {
+        self.next_number += 2;
+        let layers = self.by_start.entry(start).or_default();
+        let place = layers.iter().position(|layer| layer.seal > seal).unwrap_or(layers.len());
+        let is_stored = batch.is_none();
+        layers.insert(place, Layer { seal, batch, rows, bytes, number: self.next_number - 1 });
+        if is_stored || layers.iter().any(|layer| layer.seal == seal && layer.batch.is_none()) {
+            forget_rows(layers, seal, self.next_number);
+        }
+    }
+
+    /// Puts rows of a stored layer back into memory that was taken out.
+    pub(crate) fn put_back(&mut self, start: i64, seal: u64, batch: RecordBatch) {
+        self.next_number += 1;
+        let number = self.next_number;
+        let layers = self.by_start.entry(start).or_default();
+        let place = layers.iter().position(|layer| layer.seal > seal).unwrap_or(layers.len());
+        layers.insert(place, Layer { seal, rows: batch.num_rows(), bytes: bytes_of(&batch), batch: Some(batch), number });
+    }
+
+    /// The layers of a pane.
+    pub(crate) fn of(&self, start: i64) -> &[Layer] {
+        self.by_start.get(&start).map_or(&[], Vec::as_slice)
+    }
+
+    /// Forgets the layers of a pane.
+    pub(crate) fn remove(&mut self, start: i64) {
+        self.by_start.remove(&start);
+    }
+
     /// Takes all layers of a pane out; those in the store must have been recalled before.
     pub(crate) fn take(&mut self, start: i64) -> Result<Vec<RecordBatch>> {
         let layers = self.by_start.remove(&start).unwrap_or_default();
@@ -71,10 +103,11 @@ impl Layers {
         layers.into_iter().map(take).collect()
     }
 
-    /// Lets the rows of stored layers go, of the last panes first, until `bytes` are free; gives the bytes freed.
-    pub(crate) fn evict(&mut self, sealed_before: u64, bytes: u64) -> u64 {
+    /// Lets the rows of stored layers go, of the last panes first, until `bytes` are free; gives the bytes freed. Those of the panes
+    /// `kept` stay.
+    pub(crate) fn evict(&mut self, sealed_before: u64, bytes: u64, kept: &[i64]) -> u64 {
         let mut freed = 0;
-        for layers in self.by_start.values_mut().rev() {
+        for (_, layers) in self.by_start.iter_mut().rev().filter(|(start, _)| !kept.contains(start)) {
             let next = |layers: &[Layer]| {
                 let mut here = layers.iter().filter(|layer| layer.batch.is_some() && layer.seal < sealed_before);
                 here.next().map(|layer| layer.seal)
@@ -134,9 +167,12 @@ impl Layers {
 
     fn layer(&mut self, batch: RecordBatch) -> Layer {
         self.next_number += 1;
-        let bytes = batch.columns().iter().map(|column| column.get_array_memory_size() as u64).sum();
-        Layer { seal: self.next_seal, rows: batch.num_rows(), batch: Some(batch), bytes, number: self.next_number }
+        Layer { seal: self.next_seal, rows: batch.num_rows(), bytes: bytes_of(&batch), batch: Some(batch), number: self.next_number }
     }
+}
+
+fn bytes_of(batch: &RecordBatch) -> u64 {
+    batch.columns().iter().map(|column| column.get_array_memory_size() as u64).sum()
 }
 
 /// What one seal has of a pane, by all partitions, becomes one layer without rows. A merge that has chosen them finds another number.
@@ -257,16 +293,16 @@ mod tests {
         layers.add(20, rows(7));
         let bytes = |layers: &Layers| layers.iter().filter(|(_, layer)| layer.batch.is_some()).map(|(_, layer)| layer.bytes).sum::<u64>();
         let before = bytes(&layers);
-        let freed = layers.evict(2, 1);
+        let freed = layers.evict(2, 1, &[]);
         assert_eq!((freed > 0, bytes(&layers)), (true, before - freed));
         let stored = |layers: &Layers| {
             let stored = layers.iter().filter(|(_, layer)| layer.batch.is_none());
             stored.map(|(start, layer)| (start, layer.seal, layer.rows)).collect::<Vec<_>>()
         };
         assert_eq!(stored(&layers), [(20, 1, 150)], "a seal and pane leaves as a whole");
-        layers.evict(2, u64::MAX);
+        layers.evict(2, u64::MAX, &[]);
         assert_eq!(stored(&layers), [(0, 1, 150), (10, 1, 150), (20, 1, 150)]);
-        assert_eq!(layers.evict(2, u64::MAX), 0, "what is not stored yet stays");
+        assert_eq!(layers.evict(2, u64::MAX, &[]), 0, "what is not stored yet stays");
         assert!(layers.take(20).unwrap_err().to_string().contains("was not read back"));
         assert_eq!(layers.take_stored(10), [1]);
         assert_eq!(layers.starts().collect::<Vec<_>>(), [0]);
@@ -280,7 +316,7 @@ mod tests {
             layers.add(0, rows(1));
         });
         let (start, chosen) = layers.to_merge(u64::MAX).unwrap();
-        layers.evict(1, u64::MAX);
+        layers.evict(1, u64::MAX, &[]);
         assert!(!layers.replace(start, &chosen, rows(5)));
         let (start, chosen) = layers.to_merge(u64::MAX).unwrap();
         assert!(chosen[0].batch.is_none());
@@ -299,7 +335,7 @@ mod tests {
         for seal in 0..1000 {
             layers.next_seal = seal;
             layers.add(0, rows(100));
-            layers.evict(seal, u64::MAX);
+            layers.evict(seal, u64::MAX, &[]);
             while let Some((start, chosen)) = layers.to_merge(one * 20) {
                 assert!(chosen.iter().map(|layer| layer.bytes).sum::<u64>() <= one * 20);
                 assert!(layers.replace(start, &chosen, rows(chosen.iter().map(|layer| layer.rows).sum())));

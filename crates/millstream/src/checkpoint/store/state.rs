@@ -4,13 +4,17 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
-use millstream_checkpoint::{FileKind, FileName, Head, Look, Manifest, OperatorState, PipelineOwner, StateFile, StateRows, state_file};
+use millstream_checkpoint::{
+    FileKind, FileName, Head, KeptFiles, Look, Manifest, OperatorState, PipelineOwner, StateFile, StateRows, state_file,
+};
 use millstream_connectors::Sealed;
+use millstream_operators::KeyPart;
 use millstream_operators::operator::{OperatorMetrics, OperatorSnapshot, StateLayer, StateShape, StoredRows};
 use millstream_time::Watermark;
 use serde::{Deserialize, Serialize};
 
-use super::{PipelineStore, SINK, from_json, pieces, to_json};
+use super::pieces::{self, FileRows};
+use super::{PipelineStore, SINK, from_json, to_json};
 use crate::checkpoint::Restored;
 use crate::data_folder::new_nonce;
 use crate::error::{Error, Result};
@@ -40,6 +44,9 @@ pub(super) struct StoredLayer {
     /// What the rows take in memory, about; 0: unknown.
     #[serde(default)]
     bytes: u64,
+    /// Of which keys its rows are; `None`: of any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) part: Option<KeyPart>,
 }
 
 impl StoredLayer {
@@ -81,14 +88,16 @@ impl PipelineStore {
             if layer.rows.is_empty() {
                 return Err(Error::internal(format!("layer {} of {id} is in no file and has no rows", layer.seal)));
             }
-            for (panes, batches) in pieces::by_file(layer) {
+            let (split, large) = (layer.clone(), self.large_pane);
+            let by_file = self.blocking.run("splitting a checkpoint into files", move || pieces::by_file(&split, large)).await??;
+            for FileRows { panes, part: keys, batches } in by_file {
                 let part = u32::try_from(files.len()).unwrap_or(u32::MAX);
                 let name = owner.new_file(FileKind::State, id, part, new_nonce(), "parquet")?;
                 let bytes = batches.iter().map(memory_of_rows).sum();
                 let rows = with_unique_names(&layer.rows[0].schema(), &batches)?;
                 let file = self.write_file(name, rows).await?;
                 bytes_new += file.bytes;
-                layers.push(StoredLayer { seal: layer.seal, panes, bytes });
+                layers.push(StoredLayer { seal: layer.seal, panes, bytes, part: keys });
                 files.push(file);
             }
         }
@@ -136,8 +145,8 @@ impl PipelineStore {
         Ok(Some((stored.entry.number, Some(sealed))))
     }
 
-    /// `None`: it was taken over before its first checkpoint.
-    pub(super) async fn restored(&self, manifest: &Manifest, room: u64) -> Result<Option<Restored>> {
+    /// `None`: it was taken over before its first checkpoint. Files among `kept` are not read again.
+    pub(super) async fn restored(&self, manifest: &Manifest, room: u64, kept: &mut KeptFiles) -> Result<Option<Restored>> {
         if manifest.inputs.is_null() {
             return Ok(None);
         }
@@ -148,23 +157,26 @@ impl PipelineStore {
         }
         let mut operators = Vec::new();
         for state in &manifest.operators {
-            operators.push(self.read_operator(state, bytes <= room).await?);
+            operators.push(self.read_operator(state, bytes <= room, kept).await?);
         }
         Ok(Some(Restored { number: 0, positions: inputs.positions, operators, finished: inputs.finished }))
     }
 
     /// `fits`: all state does. Otherwise layers whose panes are known stay where they are.
-    async fn read_operator(&self, state: &OperatorState, fits: bool) -> Result<OperatorSnapshot> {
+    async fn read_operator(&self, state: &OperatorState, fits: bool, kept: &mut KeptFiles) -> Result<OperatorSnapshot> {
         let detail: StoredDetail = from_json(&state.detail, "state of an operator")?;
         let mut layers = Vec::new();
         for (layer, file) in detail.layers.into_iter().zip(&state.files) {
             let (mut rows, mut stored) = (Vec::new(), None);
             if fits || layer.panes.is_none() {
-                rows = self.read_rows(file).await?;
+                rows = match kept.take(file)? {
+                    Some(rows) => rows.batches,
+                    None => self.read_rows(file).await?,
+                };
             } else {
                 stored = Some(StoredRows { rows: file.rows, bytes: memory_of(&layer, file) });
             }
-            layers.push(StateLayer { seal: layer.seal, panes: layer.panes, rows, stored });
+            layers.push(StateLayer { seal: layer.seal, panes: layer.panes, rows, row_panes: Vec::new(), stored });
         }
         let shape = match state.shape {
             millstream_checkpoint::StateShape::Layers => StateShape::Layers,
@@ -183,7 +195,7 @@ pub(super) fn files_by_layer(state: &OperatorState) -> Result<Vec<(StoredLayer, 
 }
 
 /// Bytes of the rows, without those beside them in the same buffers.
-fn memory_of_rows(batch: &RecordBatch) -> u64 {
+pub(super) fn memory_of_rows(batch: &RecordBatch) -> u64 {
     batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or_default() as u64).sum()
 }
 
