@@ -10,7 +10,7 @@ use millstream::{Engine, Error, Session, Settings};
 use millstream_testkit::TestData;
 
 /// Nothing here takes as long unless it hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 
 /// An engine with the connector `testdata`.
 pub(crate) async fn engine(data: &Arc<TestData>, settings: Settings) -> Engine {
