@@ -71,7 +71,7 @@ impl WireError {
     pub fn of_engine(error: &millstream::Error, text: &str, offset_chars: usize) -> Self {
         let position = error.position().map(|place| offset_chars + place_to_offset(text, place) + 1);
         Self {
-            sqlstate: error.sqlstate().to_owned(),
+            sqlstate: state_of(error.sqlstate(), error.fact()).to_owned(),
             message: error.fact().to_owned(),
             detail: error.detail().map(str::to_owned),
             hint: error.hint().map(str::to_owned),
@@ -107,6 +107,20 @@ impl From<datafusion::arrow::error::ArrowError> for WireError {
     }
 }
 
+/// What PostgreSQL calls a literal that is no value of its type.
+fn state_of<'a>(state: &'a str, fact: &str) -> &'a str {
+    let has = |part: &str| fact.contains(part);
+    match state {
+        "42804" if has("Error parsing timestamp") || has("syntax for type interval") || (has("cannot cast string") && has("DATE")) => {
+            "22007"
+        }
+        "42804" if has("cannot cast string") => "22P02",
+        "42804" if has("can't cast value") => "22003",
+        "42000" if has("column with position") => "42P10",
+        state => state,
+    }
+}
+
 /// Characters before a line and column, both from 1.
 fn place_to_offset(text: &str, (line, column): (u64, u64)) -> usize {
     let lines_before = usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
@@ -117,6 +131,13 @@ fn place_to_offset(text: &str, (line, column): (u64, u64)) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bad_literals_have_the_states_of_postgresql() {
+        assert_eq!(state_of("42804", "cannot cast string 'a' to value of INTEGER type"), "22P02");
+        assert_eq!(state_of("42804", "parser error: Error parsing timestamp from 'abc': too short"), "22007");
+        assert_eq!(state_of("42804", "a filter must be BOOLEAN, '1' is BIGINT"), "42804");
+    }
 
     #[test]
     fn places_become_characters() {

@@ -142,12 +142,12 @@ impl Listening {
                 );
             }
         };
+        let roles = Roles::new(&config)?;
         for (address, what) in [(config.pg, "--pg"), (config.http, "--http")] {
             if let Some(address) = address {
-                check_address(address, &config, what)?;
+                check_address(address, &config, roles.asks_for_passwords(), what)?;
             }
         }
-        let roles = Roles::new(&config)?;
         let (pg, http) = (listen(config.pg).await?, listen(config.http).await?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let stop = watch::Sender::new(false);

@@ -52,7 +52,7 @@ const KNOWN: &[Known] = &[
     known("default_tablespace", "", Kind::Plain),
     known("default_text_search_config", "pg_catalog.english", Kind::Plain),
     known("default_transaction_deferrable", "off", Kind::Boolean),
-    known("default_transaction_isolation", "read committed", Kind::Plain),
+    known("default_transaction_isolation", "repeatable read", Kind::Plain),
     known("default_transaction_read_only", "off", Kind::Reported),
     known("enable_hashjoin", "on", Kind::Boolean),
     known("enable_mergejoin", "on", Kind::Boolean),
@@ -106,7 +106,7 @@ const KNOWN: &[Known] = &[
     known("TimeZone", "UTC", Kind::Reported),
     known("timezone_abbreviations", "Default", Kind::Plain),
     known("transaction_deferrable", "off", Kind::Boolean),
-    known("transaction_isolation", "read committed", Kind::Plain),
+    known("transaction_isolation", "repeatable read", Kind::Plain),
     known("transaction_read_only", "off", Kind::Boolean),
     known("wal_level", "replica", Kind::Fixed),
     known("work_mem", "4MB", Kind::Plain),
@@ -206,10 +206,25 @@ impl Variables {
         self.get("timezone").and_then(|name| zone_named(&name)).unwrap_or(Zone::UTC)
     }
 
+    /// The same, as Arrow calls it.
+    pub(crate) fn zone_name(&self) -> String {
+        let name = self.get("timezone").unwrap_or_default();
+        match name.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
+            Some((offset, _)) => format!("{offset}:00"),
+            None if ["utc", "gmt", "z", "etc/utc", "zulu"].contains(&name.to_ascii_lowercase().as_str()) => "UTC".to_owned(),
+            None => name,
+        }
+    }
+
     /// A time limit; `None`: there is none.
     pub(crate) fn timeout(&self, name: &str) -> Option<std::time::Duration> {
         let ms = milliseconds(&self.get(name)?)?;
         (ms > 0).then(|| std::time::Duration::from_millis(ms))
+    }
+
+    /// The role whose rights count, for who has logged in as `user`.
+    pub(crate) fn role(&self, user: &str) -> String {
+        self.get("role").filter(|role| role != "none").unwrap_or_else(|| user.to_owned())
     }
 
     pub(crate) fn is_on(&self, name: &str) -> bool {
@@ -233,6 +248,9 @@ fn checked(known: &Known, value: &str) -> Result<String> {
         Kind::Milliseconds => milliseconds(value).map(|_| value.to_owned()).ok_or_else(invalid),
         _ => match known.name {
             "TimeZone" => zone_name(value).ok_or_else(invalid),
+            "default_transaction_isolation" | "transaction_isolation" => {
+                crate::statement::IsolationLevel::named(&lower).map(|level| level.name().to_owned()).ok_or_else(invalid)
+            }
             "default_transaction_read_only" => boolean(&lower).map(str::to_owned).ok_or_else(invalid),
             "client_encoding" => match lower.replace(['-', '_', '\''], "").as_str() {
                 "utf8" | "unicode" | "sqlascii" | "auto" => Ok("UTF8".to_owned()),
@@ -256,7 +274,7 @@ fn checked(known: &Known, value: &str) -> Result<String> {
     }
 }
 
-fn boolean(lower: &str) -> Option<&'static str> {
+pub(crate) fn boolean(lower: &str) -> Option<&'static str> {
     match lower {
         "on" | "true" | "yes" | "1" | "t" | "y" => Some("on"),
         "off" | "false" | "no" | "0" | "f" | "n" => Some("off"),

@@ -43,6 +43,8 @@ pub(crate) struct EngineInner {
     pub(crate) pipelines: Mutex<Pipelines>,
     /// Held while an object is made or dropped: of two sessions that make the same one, the second finds it.
     pub(crate) definitions: tokio::sync::Mutex<()>,
+    /// Read while a transaction writes into several tables, written while one looks at all of them.
+    pub(crate) commits: tokio::sync::RwLock<()>,
     /// Where everything is remembered; `None`: nowhere.
     pub(crate) data: Option<DataFolder>,
     pub(crate) memory: Arc<MemoryBudget>,
@@ -220,6 +222,7 @@ impl EngineBuilder {
             settings: self.settings,
             pipelines: Mutex::new(Pipelines::default()),
             definitions: tokio::sync::Mutex::default(),
+            commits: tokio::sync::RwLock::default(),
             data,
             memory: MemoryBudget::new(self.memory_limit),
             learners: Arc::clone(&learners),

@@ -19,7 +19,7 @@
 //! settings; a [`Query`] gives the rows of one SELECT as they come; an INSERT runs on as a pipeline with a [`PipelineHandle`].
 //!
 //! How to read the code: `engine` and `session` (the API), `catalog` (what exists), `planning` (SQL to pipeline), `input` (lanes
-//! in, epochs out), `pipeline` (the crank), `stored_table` (rows that are kept).
+//! in, epochs out), `pipeline` (the crank), `stored_table` (rows that are kept), `transaction` (rows that belong together).
 
 mod blocking;
 mod catalog;
@@ -42,6 +42,7 @@ mod secret;
 mod session;
 mod settings;
 mod stored_table;
+mod transaction;
 
 pub use checkpoint::CheckpointFigures;
 pub use crash_point::CRASH_POINTS;
@@ -58,3 +59,4 @@ pub use query::{Outcome, Query};
 pub use session::{PreparedQuery, Relation, RelationKind, Session, SqlExtension};
 pub use settings::{AggregateDistribution, ExecutionMode, Settings};
 pub use stored_table::TableTail;
+pub use transaction::{Isolation, Transaction, TransactionMark};

@@ -19,6 +19,7 @@ use crate::catalog::{ColumnSource, ExpressionPlanner, Object, Stream};
 use crate::context::{EpochClock, clock_functions};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::file_table::is_file_name;
 use crate::model::{PinnedModels, generic_functions, rewrite_table_functions};
 use crate::session::SqlExtension;
 use crate::session::run_statement::object_name;
@@ -41,6 +42,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) epoch_clock: EpochClock,
     /// The versions of models that the plan uses.
     pub(crate) models: PinnedModels,
+    /// Who says what may be read; `None`: everything.
+    pub(crate) guard: Option<Arc<dyn SqlExtension>>,
 }
 
 impl<'a> Planner<'a> {
@@ -55,7 +58,7 @@ impl<'a> Planner<'a> {
             // Replacing a function of the same name cannot fail.
             let _ = state.register_udf(Arc::new(function));
         }
-        Self { engine, settings, sql, state, epoch_clock, models }
+        Self { engine, settings, sql, state, epoch_clock, models, guard: None }
     }
 
     /// With what the program adds.
@@ -87,8 +90,24 @@ impl<'a> Planner<'a> {
         });
         let state = ordered.as_ref().unwrap_or(&self.state);
         let statement = DFStatement::Statement(Box::new(ast::Statement::Query(query)));
+        self.check_reads(&statement)?;
         // Table look-ups are all that is asynchronous in it, and ours are ready at once.
         on_deep_stack(|| futures::executor::block_on(state.statement_to_plan(statement)).map_err(|error| self.error(&error)))
+    }
+
+    /// Asks whether everything that the query names may be read. What a view reads is the view's.
+    fn check_reads(&self, statement: &DFStatement) -> Result<()> {
+        let Some(guard) = &self.guard else { return Ok(()) };
+        let named = on_deep_stack(|| self.state.resolve_table_references(statement).map_err(|error| self.error(&error)))?;
+        for name in &named {
+            let is_ours = name.schema().is_none_or(|schema| schema == "public");
+            if is_ours && self.engine.inner.catalog.read().get(name.table()).is_some() {
+                guard.check_read(name.table())?;
+            } else if is_file_name(name.table()) {
+                guard.check_file(name.table())?;
+            }
+        }
+        Ok(())
     }
 
     /// A plan that can run.

@@ -24,8 +24,10 @@ use crate::data_folder::StoredObject;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::pipeline::PipelineHandle;
+use crate::planning::Planner;
 use crate::query::{Outcome, Query};
 use crate::settings::Settings;
+use crate::transaction::{Reads, Transaction};
 
 pub(crate) use durable::replay_all;
 pub use hosted::{PreparedQuery, Relation, RelationKind, SqlExtension};
@@ -41,12 +43,14 @@ pub struct Session {
     adopted: Option<Arc<Mutex<BTreeSet<u64>>>>,
     /// What the program adds to its queries.
     extension: Option<Arc<dyn SqlExtension>>,
+    /// What its statements belong to; `None`: each is by itself.
+    transaction: Option<Arc<Transaction>>,
 }
 
 impl Session {
     pub(crate) fn new(engine: Engine) -> Self {
         let settings = Arc::new(Mutex::new(engine.inner.settings.clone()));
-        Self { engine, settings, replaying: None, adopted: None, extension: None }
+        Self { engine, settings, replaying: None, adopted: None, extension: None, transaction: None }
     }
 
     /// The session for scripts that are run again and again over one data folder: a statement that defines exactly what is there
@@ -120,6 +124,14 @@ impl Session {
     /// An unknown name or a bad value.
     pub fn set(&self, name: &str, value: &str) -> Result<()> {
         self.settings.lock().set(name, value)
+    }
+
+    /// Plans for one statement.
+    pub(crate) fn planner<'a>(&'a self, settings: &'a Settings, sql: &'a str) -> Planner<'a> {
+        let mut planner = Planner::new(&self.engine, settings, sql);
+        planner.guard.clone_from(&self.extension);
+        Reads::of_statement(self.transaction.clone()).put_into(&mut planner.state);
+        planner
     }
 
     /// The session's settings.

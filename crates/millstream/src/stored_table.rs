@@ -252,9 +252,16 @@ impl StoredTable {
     }
 
     /// Batches with the table's own schema.
-    fn conform(&self, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
+    pub(crate) fn conform(&self, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
         batches.iter().filter(|batch| batch.num_rows() > 0).map(|batch| conform(batch, &self.schema, self.name())).collect()
     }
+}
+
+/// What a reader sees of several tables at one moment.
+pub(crate) fn snapshot_together(tables: &[Arc<StoredTable>]) -> Vec<Result<Vec<RecordBatch>>> {
+    // Writers hold one lock at a time, so holding all of them waits for nobody who waits for us.
+    let held: Vec<_> = tables.iter().map(|table| table.rows.read()).collect();
+    tables.iter().zip(&held).map(|(table, rows)| rows.snapshot(table.oldest_ms())).collect()
 }
 
 /// The time before which rows are dropped, in milliseconds since 1970.

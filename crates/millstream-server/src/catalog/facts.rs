@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use super::builtin::TYPES;
 use super::shape::SHAPES;
 use crate::connection::Identity;
+use crate::security::{BUILT_IN, ObjectKind, Privilege};
 use crate::server::ServerState;
 use crate::settings::Variables;
 use crate::values::{Declared, PgType, modifier_of_sql, type_of_sql};
@@ -75,6 +76,46 @@ impl Facts {
             let mut oids = HashMap::new();
             Arc::new(relations.into_iter().map(|relation| fact(relation, &mut oids)).collect())
         }))
+    }
+
+    /// The role whose rights count.
+    pub(crate) fn role(&self) -> String {
+        self.variables.lock().role(&self.identity.user)
+    }
+
+    /// The role that has everything that no other one has made.
+    pub(crate) fn first_role(&self) -> String {
+        self.server.roles.first().unwrap_or(&self.identity.user).to_owned()
+    }
+
+    /// All roles with their numbers.
+    pub(crate) fn roles(&self) -> Vec<(u32, String)> {
+        let first = self.first_role();
+        let mut names: Vec<String> = self.server.roles.all().into_iter().map(|(name, _)| name).collect();
+        names.extend([first.clone(), self.identity.user.clone()]);
+        names.sort();
+        names.dedup();
+        let made = names.into_iter().map(|name| (if name == first { OWNER_OID } else { role_oid(&name) }, name));
+        made.chain(BUILT_IN.map(|(name, oid)| (oid, name.to_owned()))).collect()
+    }
+
+    pub(crate) fn role_name(&self, oid: u32) -> Option<String> {
+        self.roles().into_iter().find(|(known, _)| *known == oid).map(|(_, name)| name)
+    }
+
+    pub(crate) fn role_oid(&self, role: &str) -> u32 {
+        self.roles().into_iter().find(|(_, name)| name == role).map_or(0, |(oid, _)| oid)
+    }
+
+    /// Whose a relation is.
+    pub(crate) fn owner(&self, relation: &str) -> String {
+        self.server.roles.owner(ObjectKind::Relation, relation).unwrap_or_else(|| self.first_role())
+    }
+
+    /// True if the role has any right on the relation: `information_schema` lists no others.
+    pub(crate) fn is_listed(&self, relation: &RelationFact) -> bool {
+        let role = self.role();
+        Privilege::OF_TABLES.iter().any(|privilege| self.server.roles.may(&role, *privilege, ObjectKind::Relation, &relation.name))
     }
 
     pub(crate) fn relation(&self, oid: u32) -> Option<RelationFact> {
@@ -254,6 +295,11 @@ fn fact(relation: Relation, oids: &mut HashMap<u32, String>) -> RelationFact {
     }
     let oid = oid_of(&relation.name, oids);
     RelationFact { oid, name: relation.name, kind, sql, columns, primary_key, comment }
+}
+
+/// A number made of the name, below those of relations.
+fn role_oid(name: &str) -> u32 {
+    20_000 + name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)) % (1 << 19)
 }
 
 /// An even number made of the name, so that it is the same in every session; the odd one beside it is its key's.

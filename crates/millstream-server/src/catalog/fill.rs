@@ -3,6 +3,7 @@
 use super::builtin::{TYPES, TYPES_BY_OID};
 use super::facts::{ColumnFact, DATABASE_OID, Facts, INFORMATION_SCHEMA_OID, OWNER_OID, PG_CATALOG_OID, PUBLIC_OID, RelationFact};
 use super::shape::{Cell, Row, SHAPES, Shape};
+use crate::security::ObjectKind;
 
 const CLASS_OID: u32 = 1259;
 
@@ -14,6 +15,7 @@ pub(super) fn rows(relation: &str, facts: &Facts) -> Vec<Row> {
         "pg_namespace" => namespaces(),
         "pg_database" => vec![database(facts)],
         "pg_roles" | "pg_authid" | "pg_user" | "pg_shadow" => roles(facts),
+        "pg_auth_members" => members(facts),
         "pg_tables" => facts.relations().iter().filter(|relation| relation.kind == 'r').map(|relation| table(relation, facts)).collect(),
         "pg_views" => views(facts, 'v', "viewname"),
         "pg_matviews" => views(facts, 'm', "matviewname"),
@@ -33,7 +35,7 @@ pub(super) fn rows(relation: &str, facts: &Facts) -> Vec<Row> {
 fn classes(facts: &Facts) -> Vec<Row> {
     let mut rows: Vec<Row> = SHAPES.values().map(system_class).collect();
     for relation in facts.relations().iter() {
-        rows.push(user_class(relation));
+        rows.push(user_class(relation, facts));
         if let Some(oid) = relation.key_oid() {
             let natts = relation.primary_key.len() as i64;
             rows.push(class(oid, &relation.key_name(), PUBLIC_OID, 'i', natts, false, 403));
@@ -48,10 +50,18 @@ fn system_class(shape: &Shape) -> Row {
     class(shape.oid, &shape.name, namespace, shape.kind, shape.columns.len() as i64, false, access)
 }
 
-fn user_class(relation: &RelationFact) -> Row {
+fn user_class(relation: &RelationFact, facts: &Facts) -> Row {
     let access = if relation.kind == 'v' { 0 } else { 2 };
     let has_key = !relation.primary_key.is_empty();
-    class(relation.oid, &relation.name, PUBLIC_OID, relation.kind, relation.columns.len() as i64, has_key, access)
+    let mut row = class(relation.oid, &relation.name, PUBLIC_OID, relation.kind, relation.columns.len() as i64, has_key, access);
+    let owner = facts.owner(&relation.name);
+    let access_list = facts.server.roles.access_list(ObjectKind::Relation, &relation.name, &owner);
+    row.retain(|(name, _)| *name != "relowner");
+    row.push(("relowner", Cell::Oid(facts.role_oid(&owner))));
+    if !access_list.is_empty() {
+        row.push(("relacl", Cell::Texts(access_list)));
+    }
+    row
 }
 
 fn class(oid: u32, name: &str, namespace: u32, kind: char, columns: i64, has_index: bool, access: u32) -> Row {
@@ -162,16 +172,28 @@ fn database(facts: &Facts) -> Row {
 }
 
 fn roles(facts: &Facts) -> Vec<Row> {
-    let known = facts.server.roles.all();
-    let mut rows = Vec::new();
-    let user = &facts.identity.user;
-    if !known.iter().any(|(name, _)| name == user) {
-        rows.push(role(OWNER_OID, user, true, facts.identity.is_superuser));
-    }
-    for (n, (name, known)) in (0_u32..).zip(&known) {
-        rows.push(role(OWNER_OID + u32::from(!rows.is_empty()) * 20_000 + n, name, known.can_login, known.is_superuser));
-    }
-    rows
+    let known: std::collections::BTreeMap<String, _> = facts.server.roles.all().into_iter().collect();
+    let row = |(oid, name): (u32, String)| {
+        let is_me = name == facts.identity.user;
+        let can_login = known.get(&name).map_or(is_me, |role| role.can_login);
+        let is_superuser = known.get(&name).map_or(is_me && facts.identity.is_superuser, |role| role.is_superuser);
+        role(oid, &name, can_login, is_superuser)
+    };
+    facts.roles().into_iter().map(row).collect()
+}
+
+fn members(facts: &Facts) -> Vec<Row> {
+    let pairs =
+        facts.server.roles.all().into_iter().flat_map(|(name, role)| role.member_of.into_iter().map(move |group| (group, name.clone())));
+    let row = |(group, member): (String, String)| {
+        vec![
+            ("roleid", Cell::Oid(facts.role_oid(&group))),
+            ("member", Cell::Oid(facts.role_oid(&member))),
+            ("grantor", Cell::Oid(OWNER_OID)),
+            ("admin_option", false.into()),
+        ]
+    };
+    pairs.map(row).collect()
 }
 
 fn role(oid: u32, name: &str, can_login: bool, is_superuser: bool) -> Row {
@@ -201,7 +223,7 @@ fn table(relation: &RelationFact, facts: &Facts) -> Row {
     vec![
         ("schemaname", "public".into()),
         ("tablename", relation.name.clone().into()),
-        ("tableowner", facts.identity.user.clone().into()),
+        ("tableowner", facts.owner(&relation.name).into()),
         ("hasindexes", (!relation.primary_key.is_empty()).into()),
         ("hasrules", false.into()),
         ("hastriggers", false.into()),
@@ -215,7 +237,7 @@ fn views(facts: &Facts, kind: char, name_column: &'static str) -> Vec<Row> {
         let mut row: Row = vec![
             ("schemaname", "public".into()),
             (name_column, relation.name.clone().into()),
-            (owner, facts.identity.user.clone().into()),
+            (owner, facts.owner(&relation.name).into()),
             ("hasindexes", false.into()),
             ("ispopulated", true.into()),
         ];

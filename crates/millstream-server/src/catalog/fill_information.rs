@@ -4,10 +4,11 @@ use super::builtin::TYPES_BY_OID;
 use super::facts::{ColumnFact, Facts, RelationFact};
 use super::functions::format_type;
 use super::shape::{Cell, Row, SHAPES, Shape};
+use crate::security::{ObjectKind, PUBLIC, Privilege};
 
 /// Rows of a relation; none if nothing of its kind is here.
 pub(super) fn rows(relation: &str, facts: &Facts) -> Vec<Row> {
-    let relations = facts.relations();
+    let relations: Vec<RelationFact> = facts.relations().iter().filter(|relation| facts.is_listed(relation)).cloned().collect();
     match relation {
         "schemata" => ["pg_catalog", "information_schema", "public"].map(|name| schema(name, facts)).to_vec(),
         "tables" => {
@@ -15,10 +16,20 @@ pub(super) fn rows(relation: &str, facts: &Facts) -> Vec<Row> {
             relations.iter().map(|relation| table(relation, facts)).chain(system).collect()
         }
         "views" => relations.iter().filter(|relation| relation.kind != 'r').map(|relation| view(relation, facts)).collect(),
-        "columns" => columns(facts),
+        "columns" => columns(&relations, facts),
         "table_constraints" => relations.iter().filter(|relation| relation.key_oid().is_some()).map(|r| constraint(r, facts)).collect(),
         "key_column_usage" | "constraint_column_usage" => relations.iter().flat_map(|relation| key_columns(relation, facts)).collect(),
-        "enabled_roles" | "applicable_roles" => vec![vec![("role_name", facts.identity.user.clone().into())]],
+        "enabled_roles" => {
+            let mine =
+                facts.roles().into_iter().filter(|(_, name)| *name == facts.role() || facts.server.roles.is_member(&facts.role(), name));
+            mine.map(|(_, name)| vec![("role_name", name.into())]).collect()
+        }
+        "applicable_roles" => {
+            let groups =
+                facts.server.roles.all().into_iter().filter(|(name, _)| *name == facts.role()).flat_map(|(_, role)| role.member_of);
+            let row = |group: String| vec![("grantee", facts.role().into()), ("role_name", group.into()), ("is_grantable", "NO".into())];
+            groups.map(row).collect()
+        }
         "table_privileges" | "role_table_grants" => relations.iter().flat_map(|relation| privileges(relation, facts)).collect(),
         "information_schema_catalog_name" => vec![vec![("catalog_name", facts.identity.database.clone().into())]],
         _ => Vec::new(),
@@ -72,9 +83,9 @@ fn view(relation: &RelationFact, facts: &Facts) -> Row {
     row
 }
 
-fn columns(facts: &Facts) -> Vec<Row> {
+fn columns(relations: &[RelationFact], facts: &Facts) -> Vec<Row> {
     let mut rows = Vec::new();
-    for relation in facts.relations().iter() {
+    for relation in relations {
         for (n, column) in (1_i64..).zip(&relation.columns) {
             rows.push(column_row(facts, "public", &relation.name, n, column, relation.kind == 'r'));
         }
@@ -173,18 +184,24 @@ fn key_columns(relation: &RelationFact, facts: &Facts) -> Vec<Row> {
 }
 
 fn privileges(relation: &RelationFact, facts: &Facts) -> Vec<Row> {
-    let words: &[&str] = if relation.kind == 'r' { &["SELECT", "INSERT"] } else { &["SELECT"] };
-    let row = |word: &&str| {
+    let owner = facts.owner(&relation.name);
+    let mut held: Vec<(String, Privilege, bool)> = Privilege::OF_TABLES.map(|privilege| (owner.clone(), privilege, true)).to_vec();
+    for (role, granted) in facts.server.roles.granted(ObjectKind::Relation, &relation.name) {
+        let grantee = if role == PUBLIC { "PUBLIC".to_owned() } else { role };
+        held.extend(granted.into_iter().map(|privilege| (grantee.clone(), privilege, false)));
+    }
+    let yes = |truth: bool| Cell::from(if truth { "YES" } else { "NO" });
+    let row = |(grantee, privilege, is_owner): (String, Privilege, bool)| {
         vec![
-            ("grantor", facts.identity.user.clone().into()),
-            ("grantee", facts.identity.user.clone().into()),
+            ("grantor", owner.clone().into()),
+            ("grantee", grantee.into()),
             ("table_catalog", facts.identity.database.clone().into()),
             ("table_schema", "public".into()),
             ("table_name", relation.name.clone().into()),
-            ("privilege_type", (*word).into()),
-            ("is_grantable", "NO".into()),
-            ("with_hierarchy", "NO".into()),
+            ("privilege_type", privilege.word().into()),
+            ("is_grantable", yes(is_owner)),
+            ("with_hierarchy", yes(privilege == Privilege::Select)),
         ]
     };
-    words.iter().map(row).collect()
+    held.into_iter().map(row).collect()
 }

@@ -26,6 +26,7 @@ use parking_lot::Mutex;
 
 use crate::connection::Identity;
 use crate::rewrite;
+use crate::security::{ObjectKind, Privilege};
 use crate::server::ServerState;
 use crate::settings::Variables;
 pub(crate) use facts::{DeclaredTables, Facts};
@@ -49,7 +50,10 @@ impl SqlExtension for WireSql {
         let facts = Arc::new(Facts::new(Arc::clone(&self.server), self.identity.clone(), Arc::clone(&self.variables)));
         let catalogs = provider::catalogs(Arc::clone(state.catalog_list()), state.config_options().catalog.default_catalog.clone(), &facts);
         state.register_catalog_list(catalogs);
-        state.config_mut().options_mut().catalog.default_catalog.clone_from(&self.identity.database);
+        let options = state.config_mut().options_mut();
+        options.catalog.default_catalog.clone_from(&self.identity.database);
+        // What TIMESTAMPTZ without a zone means in this session.
+        options.execution.time_zone = Some(self.variables.lock().zone_name());
         let functions: Vec<_> = functions::all(&facts).into_iter().map(Arc::new).collect();
         // Neither can fail: a function of the same name is replaced.
         let _ = state.register_expr_planner(Arc::new(operators::Operators::new(&functions)));
@@ -66,6 +70,28 @@ impl SqlExtension for WireSql {
 
     fn rewrite(&self, query: &mut Query) -> millstream::Result<()> {
         rewrite::rewrite(query)
+    }
+
+    fn check_file(&self, name: &str) -> millstream::Result<()> {
+        let role = self.variables.lock().role(&self.identity.user);
+        match self.server.config.server_files || self.server.roles.may_use_files(&role) {
+            true => Ok(()),
+            false => {
+                let hint = "hint: start the server with --server-files, or GRANT pg_read_server_files TO a role";
+                Err(millstream::Error::user("42501", format!("permission denied for the server's file '{name}' ({hint})")))
+            }
+        }
+    }
+
+    fn check_read(&self, relation: &str) -> millstream::Result<()> {
+        let role = self.variables.lock().role(&self.identity.user);
+        match self.server.roles.may(&role, Privilege::Select, ObjectKind::Relation, relation) {
+            true => Ok(()),
+            false => {
+                let hint = format!("hint: GRANT SELECT ON {relation} TO {role}");
+                Err(millstream::Error::user("42501", format!("permission denied for table {relation} ({hint})")))
+            }
+        }
     }
 }
 

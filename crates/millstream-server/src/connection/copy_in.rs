@@ -11,7 +11,8 @@ use super::copy_out::BINARY_HEAD;
 use super::execute::Answer;
 use crate::error::{Result, WireError};
 use crate::protocol::{Message, outgoing};
-use crate::statement::{CopyFormat, CopyOptions, CopySource};
+use crate::security::{ObjectKind, Privilege};
+use crate::statement::{CopyFormat, CopyOptions, CopySource, Header};
 use crate::values::{PgType, binary_text, column_of_text};
 
 /// Bytes of one COPY at most: all rows are there before the first is seen.
@@ -29,6 +30,7 @@ impl Connection {
             return Err(self.no_server_file(path));
         }
         // What is wrong with the table is told before the client sends anything.
+        self.check_privilege(Privilege::Insert, ObjectKind::Relation, table)?;
         let session = self.streaming.clone();
         session.append(table, &[]).await?;
         let relation = session.engine().relations().into_iter().find(|relation| relation.name == table);
@@ -83,7 +85,7 @@ struct Reader {
     rows: usize,
     line: u64,
     bytes: usize,
-    skips_header: bool,
+    header: Header,
     has_head: bool,
     is_done: bool,
     batches: Vec<RecordBatch>,
@@ -105,7 +107,7 @@ impl Reader {
             table: table.to_owned(),
             targets,
             types,
-            skips_header: options.header,
+            header: options.header,
             options,
             schema,
             rest: BytesMut::new(),
@@ -159,7 +161,7 @@ impl Reader {
         let end = self.rest.iter().position(|byte| *byte == b'\n');
         let Some(line) = cut_line(&mut self.rest, end, is_last) else { return Ok(false) };
         self.line += 1;
-        if std::mem::take(&mut self.skips_header) || self.is_done {
+        if self.is_done || self.takes_header(|options| split_text(&line, options.delimiter).into_iter().map(unescaped).collect())? {
             return Ok(true);
         }
         if &line[..] == b"\\." {
@@ -193,7 +195,7 @@ impl Reader {
         }
         let Some(line) = cut_line(&mut self.rest, end, is_last) else { return Ok(false) };
         self.line += 1;
-        if std::mem::take(&mut self.skips_header) || self.is_done {
+        if self.is_done || self.takes_header(|options| split_csv(&line, options).into_iter().map(|(name, _)| name).collect())? {
             return Ok(true);
         }
         if &line[..] == b"\\." {
@@ -203,8 +205,44 @@ impl Reader {
         if quoted && end.is_none() {
             return Err(self.placed(WireError::new("22P04", "unterminated CSV quoted field")));
         }
-        let values = split_csv(&line, &self.options);
+        let null = self.options.null.as_bytes();
+        let is_null = |(n, (value, was_quoted)): (usize, &(Vec<u8>, bool))| {
+            let forced =
+                |names: &[String]| !names.is_empty() && self.column(n).is_some_and(|column| names.iter().any(|name| name == column));
+            value == null && if *was_quoted { forced(&self.options.force_null) } else { !forced(&self.options.force_not_null) }
+        };
+        let fields = split_csv(&line, &self.options);
+        let nulls: Vec<bool> = fields.iter().enumerate().map(is_null).collect();
+        let values: Vec<Option<Vec<u8>>> = fields.into_iter().zip(nulls).map(|((value, _), is_null)| (!is_null).then_some(value)).collect();
         self.add(&values)?;
+        Ok(true)
+    }
+
+    /// The name of the n-th column that comes.
+    fn column(&self, n: usize) -> Option<&str> {
+        self.targets.get(n).map(|target| self.schema.field(*target).name().as_str())
+    }
+
+    /// True if the line is the header; its names are looked at if they must match.
+    fn takes_header(&mut self, names: impl FnOnce(&CopyOptions) -> Vec<Vec<u8>>) -> Result<bool> {
+        match std::mem::take(&mut self.header) {
+            Header::Absent => return Ok(false),
+            Header::Present => return Ok(true),
+            Header::Match => {}
+        }
+        let names = names(&self.options);
+        let found: Vec<String> = names.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+        if found.len() != self.targets.len() {
+            let message = format!("wrong number of fields in header line: got {}, expected {}", found.len(), self.targets.len());
+            return Err(self.placed(WireError::new("22P04", message)));
+        }
+        for (n, name) in found.iter().enumerate() {
+            let expected = self.column(n).unwrap_or_default();
+            if name != expected {
+                let message = format!("column name mismatch in header line field {}: got \"{name}\", expected \"{expected}\"", n + 1);
+                return Err(self.placed(WireError::new("22P04", message)));
+            }
+        }
         Ok(true)
     }
 
@@ -366,7 +404,8 @@ fn unescaped(field: &[u8]) -> Vec<u8> {
     value
 }
 
-fn split_csv(line: &[u8], options: &CopyOptions) -> Vec<Option<Vec<u8>>> {
+/// Each field, and whether it was quoted.
+fn split_csv(line: &[u8], options: &CopyOptions) -> Vec<(Vec<u8>, bool)> {
     let mut values = Vec::new();
     let mut bytes = line.iter().copied().peekable();
     loop {
@@ -392,7 +431,7 @@ fn split_csv(line: &[u8], options: &CopyOptions) -> Vec<Option<Vec<u8>>> {
                 value.push(byte);
             }
         }
-        values.push((was_quoted || value != options.null.as_bytes()).then_some(value));
+        values.push((value, was_quoted));
         if ended {
             return values;
         }
@@ -402,6 +441,7 @@ fn split_csv(line: &[u8], options: &CopyOptions) -> Vec<Option<Vec<u8>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::statement::{Command, read_all};
 
     #[test]
     fn text_lines_are_unescaped() {
@@ -412,9 +452,13 @@ mod tests {
 
     #[test]
     fn csv_lines_are_unquoted() {
-        let options =
-            CopyOptions { format: CopyFormat::Csv, delimiter: b',', null: String::new(), header: false, quote: b'"', escape: b'"' };
-        let text = |value: &[u8]| Some(value.to_vec());
-        assert_eq!(split_csv(b"a,\"b \"\"c\"\",d\",,\"\"", &options), [text(b"a"), text(b"b \"c\",d"), None, text(b"")]);
+        let Ok(Command::CopyIn { options, .. }) = read_all("COPY t FROM STDIN CSV").map(|mut all| all.remove(0).command) else {
+            panic!("a COPY is expected")
+        };
+        let text = |value: &[u8], was_quoted| (value.to_vec(), was_quoted);
+        assert_eq!(
+            split_csv(b"a,\"b \"\"c\"\",d\",,\"\"", &options),
+            [text(b"a", false), text(b"b \"c\",d", true), text(b"", false), text(b"", true)]
+        );
     }
 }

@@ -6,7 +6,7 @@ use super::execute::Answer;
 use super::{Connection, FLUSH_BYTES};
 use crate::error::{Result, WireError};
 use crate::protocol::outgoing;
-use crate::statement::{CopyFormat, CopyOptions, CopyTarget, Rows};
+use crate::statement::{CopyFormat, CopyOptions, CopyTarget, Header, Rows};
 use crate::values::{Column, Format, RowWriter};
 
 /// What a binary COPY begins with: the signature, no flags, no extension.
@@ -24,9 +24,10 @@ impl Connection {
         let columns = rows.columns.clone();
         let style = self.style();
         outgoing::copy_response(&mut self.wire.output, b'H', is_binary, columns.len());
+        let forced: Vec<bool> = columns.iter().map(|column| options.force_quote.has(&column.name)).collect();
         // Clients expect it in one message with what follows.
         let mut head: &[u8] = if is_binary { BINARY_HEAD } else { b"" };
-        if options.header && !is_binary {
+        if options.header != Header::Absent && !is_binary {
             outgoing::message(&mut self.wire.output, b'd', |out| header(out, &columns, options));
         }
         loop {
@@ -47,7 +48,7 @@ impl Connection {
                         writer.fields(out, row);
                     }
                     CopyFormat::Text => text_line(out, &writer, row, options),
-                    CopyFormat::Csv => csv_line(out, &writer, row, options),
+                    CopyFormat::Csv => csv_line(out, &writer, row, options, &forced),
                 });
                 if self.wire.output.len() >= FLUSH_BYTES {
                     self.flush_guarded().await?;
@@ -83,7 +84,7 @@ fn header(out: &mut BytesMut, columns: &[Column], options: &CopyOptions) {
         let start = out.len();
         out.put_slice(column.name.as_bytes());
         match options.format {
-            CopyFormat::Csv => quote_csv(out, start, options, false),
+            CopyFormat::Csv => quote_csv(out, start, options, false, false),
             _ => escape_text(out, start, options.delimiter),
         }
     }
@@ -104,14 +105,14 @@ fn text_line(out: &mut BytesMut, writer: &RowWriter, row: usize, options: &CopyO
     out.put_u8(b'\n');
 }
 
-fn csv_line(out: &mut BytesMut, writer: &RowWriter, row: usize, options: &CopyOptions) {
+fn csv_line(out: &mut BytesMut, writer: &RowWriter, row: usize, options: &CopyOptions, forced: &[bool]) {
     for column in 0..writer.columns() {
         if column > 0 {
             out.put_u8(options.delimiter);
         }
         let start = out.len();
         match writer.value(out, column, row) {
-            true => quote_csv(out, start, options, writer.columns() == 1),
+            true => quote_csv(out, start, options, writer.columns() == 1, forced[column]),
             false => out.put_slice(options.null.as_bytes()),
         }
     }
@@ -146,10 +147,10 @@ fn escape_text(out: &mut BytesMut, start: usize, delimiter: u8) {
 }
 
 /// Puts quotes around what was written from `start` on, if it would be read as something else without.
-fn quote_csv(out: &mut BytesMut, start: usize, options: &CopyOptions, is_alone: bool) {
+fn quote_csv(out: &mut BytesMut, start: usize, options: &CopyOptions, is_alone: bool, is_forced: bool) {
     let value = &out[start..];
     let special = |byte: &u8| [options.delimiter, options.quote, b'\n', b'\r'].contains(byte);
-    let needs = value.iter().any(special) || value == options.null.as_bytes() || (is_alone && value == b"\\.");
+    let needs = is_forced || value.iter().any(special) || value == options.null.as_bytes() || (is_alone && value == b"\\.");
     if !needs {
         return;
     }

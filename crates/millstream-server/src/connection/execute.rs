@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
+use datafusion::logical_expr::LogicalPlan;
 use millstream::{Outcome, Session};
 use millstream_sql::parse::{SelectQuery, Statement};
 
@@ -11,9 +12,9 @@ use super::Connection;
 use super::rows::ResultRows;
 use super::subscription::Subscription;
 use crate::error::{Result, WireError};
-use crate::security::check_connector;
+use crate::security::{ObjectKind, Privilege};
 use crate::settings::{Variables, unknown};
-use crate::statement::{Command, RoleCommand, Rows, SubscribeOptions, WireStatement};
+use crate::statement::{Command, IsolationLevel, Modes, Rows, SubscribeOptions, TransactionCommand, WireStatement};
 use crate::values::{Column, PgType, columns_of, columns_of_plan};
 
 /// What a statement gives.
@@ -29,28 +30,14 @@ impl Connection {
         let read_only = self.variables.lock().is_on("default_transaction_read_only");
         self.transaction.check(statement, read_only)?;
         self.server.metrics.statements.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        if statement.writes() {
-            self.transaction.note_write();
+        if statement.writes() && !statement.keeps_rows() {
+            self.transaction.note_definition();
         }
+        self.join_work(statement).await;
         let done = |tag: &str| Ok(Answer::Done(tag.to_owned()));
         match &statement.command {
             Command::Engine(parsed) => Box::pin(self.engine_statement(statement, &parsed.statement)).await,
-            Command::Transaction(command) => {
-                let (effect, told) = {
-                    let mut variables = self.variables.lock();
-                    let before = variables.reported();
-                    let effect = self.transaction.run(command, &mut variables)?;
-                    (effect, variables.reported().into_iter().filter(|pair| !before.contains(pair)).collect::<Vec<_>>())
-                };
-                self.tell_parameters(told);
-                if let Some(warning) = &effect.warning {
-                    self.notice("WARNING", warning);
-                }
-                if effect.ended {
-                    self.close_portals(false);
-                }
-                done(effect.tag)
-            }
+            Command::Transaction(command) => self.transaction_command(command).await,
             Command::Set { name, value, is_local } => {
                 self.set(name, value.as_deref(), *is_local)?;
                 done("SET")
@@ -70,11 +57,14 @@ impl Connection {
             Command::CopyOut { query, target, options } => Box::pin(self.copy_out(query, target, options)).await,
             Command::CopyIn { table, columns, source, options } => Box::pin(self.copy_in(table, columns, source, options)).await,
             Command::Subscribe(rows) => Ok(Answer::Rows(Box::pin(self.open_rows(rows)).await?)),
+            Command::InsertReturning { insert, table, rows } => {
+                Box::pin(self.insert_returning(insert, table, rows)).await.map(Answer::Rows)
+            }
             Command::Prepare { name, types, statement } => self.prepare_by_sql(name, types, statement),
             Command::Execute { name, arguments } => Box::pin(self.execute_by_sql(name, arguments)).await,
             Command::Deallocate(name) => self.deallocate(name.as_deref()),
             Command::NoEffect { tag } => done(tag),
-            Command::Role(command) => self.role(command),
+            Command::Role(command) => self.role_command(command),
         }
     }
 
@@ -85,7 +75,7 @@ impl Connection {
             let rows = self.run_query(&session, select, &statement.text).await;
             return rows.map(Answer::Rows).map_err(|error| moved(error, statement.offset));
         }
-        check_connector(parsed, self.may_use_server_files())?;
+        let made = self.check_rights(parsed)?;
         // Pipelines run on: what they read need not end.
         let session = match crate::statement::gives_rows(parsed) {
             true => self.session.clone(),
@@ -93,6 +83,7 @@ impl Connection {
         };
         let Command::Engine(whole) = &statement.command else { return Err(WireError::new("XX000", "no statement of the engine")) };
         let outcome = self.guarded(async { session.run(whole).await.map_err(placed) }).await?;
+        self.note_ownership(made)?;
         match outcome {
             Outcome::Rows(query) => {
                 let columns = columns_of_engine(&query.schema(), parsed);
@@ -100,6 +91,7 @@ impl Connection {
             }
             Outcome::Done { message } => Ok(Answer::Done(message)),
             Outcome::Pipeline(handle) => {
+                self.transaction.note_definition();
                 self.notice("NOTICE", &WireError::new("00000", format!("pipeline {} is running", handle.name())));
                 Ok(Answer::Done(if matches!(parsed, Statement::Insert(_)) { "INSERT 0 0".to_owned() } else { statement.tag() }))
             }
@@ -108,12 +100,22 @@ impl Connection {
     }
 
     /// Plans and starts a query. Errors are placed in its own text.
-    async fn run_query(&mut self, session: &Session, select: &SelectQuery, text: &str) -> Result<ResultRows> {
+    pub(super) async fn run_query(&mut self, session: &Session, select: &SelectQuery, text: &str) -> Result<ResultRows> {
         let placed = |error: millstream::Error| WireError::of_engine(&error, text, 0);
         let prepared = session.prepare(select, text).map_err(placed)?;
-        let columns = columns_of_plan(prepared.plan(), &|table, column| self.server.declared.column(&self.server.engine, table, column));
+        let columns = self.plan_columns(prepared.plan());
+        // What is wrong with a constant is told before its columns, as in PostgreSQL.
+        let looks_ahead = is_constant(prepared.plan());
         let query = self.guarded(async { session.run_prepared(prepared).await.map_err(placed) }).await?;
-        Ok(ResultRows::of_query(query, columns))
+        let mut rows = ResultRows::of_query(query, columns);
+        if looks_ahead {
+            self.guarded(rows.look_ahead()).await?;
+        }
+        Ok(rows)
+    }
+
+    fn plan_columns(&self, plan: &LogicalPlan) -> Vec<Column> {
+        columns_of_plan(plan, &|table, column| self.server.declared.column(&self.server.engine, table, column))
     }
 
     /// Starts what gives rows: for COPY, cursors and SUBSCRIBE.
@@ -144,11 +146,17 @@ impl Connection {
             return Err(WireError::syntax("SUBSCRIBE takes a name or a query"));
         };
         if let Some(table) = super::subscription::kept_table(self.streaming.engine(), select) {
+            self.check_privilege(Privilege::Select, ObjectKind::Relation, &table.name)?;
             let session = self.streaming.clone();
             let clock = Arc::clone(&self.server.clock);
             let columns = super::subscription::with_progress(&table.schema);
-            let subscription = Subscription::of_table(session, clock, table.name, &table.schema, options.snapshot)?;
+            let subscription = Subscription::of_table(session, clock, &table, options, self.server.started_ms)?;
             return Ok(ResultRows::of_subscription(subscription.counted(&self.server), columns_of(&columns)));
+        }
+        if options.resume.is_some() {
+            let message =
+                "a subscription can be resumed where rows are kept: in a stored table or materialized view, not in a query over streams";
+            return Err(WireError::unsupported(message));
         }
         let placed = |error: millstream::Error| WireError::of_engine(&error, &parsed.text, 0);
         let session = self.streaming.clone();
@@ -169,9 +177,7 @@ impl Connection {
                 Statement::Query(select) => {
                     let placed = |error: millstream::Error| WireError::of_engine(&error, &statement.text, statement.offset);
                     let prepared = self.session.prepare(select, &statement.text).map_err(placed)?;
-                    Ok(Some(columns_of_plan(prepared.plan(), &|table, column| {
-                        self.server.declared.column(&self.server.engine, table, column)
-                    })))
+                    Ok(Some(self.plan_columns(prepared.plan())))
                 }
                 other if crate::statement::gives_rows(other) => {
                     let outcome = self.session.run(parsed).await?;
@@ -182,6 +188,12 @@ impl Connection {
                 }
                 _ => Ok(None),
             },
+            Command::InsertReturning { rows, .. } => {
+                let Statement::Query(select) = &rows.statement else { return Ok(None) };
+                let placed = |error: millstream::Error| WireError::of_engine(&error, &rows.text, statement.offset);
+                let prepared = self.session.prepare(select, &rows.text).map_err(placed)?;
+                Ok(Some(self.plan_columns(prepared.plan())))
+            }
             Command::Show(name) => Ok(Some(self.show(name)?.columns)),
             Command::Fetch(fetch) if fetch.shows_rows => self.cursor_columns(&fetch.cursor).map(Some),
             Command::Subscribe(rows) => Ok(Some(self.open_rows(rows).await?.columns)),
@@ -195,6 +207,16 @@ impl Connection {
 
     /// SET, by whatever knows the name: the session's settings, else the engine's.
     pub(super) fn set(&mut self, name: &str, value: Option<&str>, is_local: bool) -> Result<()> {
+        if let Some(modes) = modes_of_setting(name, value)? {
+            let effect = self.transaction.run(&TransactionCommand::Mode(modes), &mut self.variables.lock())?;
+            if let Some(warning) = &effect.warning {
+                self.notice("WARNING", warning);
+            }
+            return Ok(());
+        }
+        if let Some(value) = value.filter(|_| name.eq_ignore_ascii_case("role")) {
+            self.check_role(value)?;
+        }
         let is_known = self.variables.lock().get(name).is_some() || self.session.settings().get(name).is_err();
         if !is_known {
             return self.set_of_engine(name, value);
@@ -209,6 +231,7 @@ impl Connection {
                     }
                     self.transaction.note_local(name, before);
                 }
+                self.transaction.show_level(&mut self.variables.lock());
                 self.tell_parameters(told.into_iter().collect());
                 Ok(())
             }
@@ -266,18 +289,35 @@ impl Connection {
         let value = session.or_else(|| self.session.settings().get(name).ok()).ok_or_else(|| unknown(name))?;
         text_rows(&[&Variables::shown_name(name)], vec![vec![value]])
     }
+}
 
-    /// True if this session may touch the server's files and other machines.
-    pub(super) fn may_use_server_files(&self) -> bool {
-        self.server.config.server_files || self.server.roles.may_use_files(&self.identity.user)
-    }
-
-    fn role(&mut self, command: &RoleCommand) -> Result<Answer> {
-        if !self.identity.is_superuser {
-            return Err(WireError::new("42501", "permission denied: only a superuser can manage roles"));
+/// True if the query reads nothing, but for subqueries in its expressions. A loop: plans can be deeper than the stack.
+fn is_constant(plan: &LogicalPlan) -> bool {
+    let mut nodes = vec![plan];
+    while let Some(node) = nodes.pop() {
+        if matches!(node, LogicalPlan::TableScan(_) | LogicalPlan::Extension(_)) {
+            return false;
         }
-        self.server.roles.run(command).map(|tag| Answer::Done(tag.to_owned()))
+        nodes.extend(node.inputs());
     }
+    true
+}
+
+/// What `SET transaction_isolation` and `SET transaction_read_only` say of the transaction.
+fn modes_of_setting(name: &str, value: Option<&str>) -> Result<Option<Modes>> {
+    let Some(value) = value else { return Ok(None) };
+    let invalid = || WireError::new("22023", format!("invalid value for parameter \"{name}\": \"{value}\""));
+    Ok(match name.to_ascii_lowercase().as_str() {
+        "transaction_isolation" => {
+            let level = IsolationLevel::named(value).ok_or_else(invalid)?;
+            Some(Modes { isolation: Some(level), ..Modes::default() })
+        }
+        "transaction_read_only" => {
+            let read_only = crate::settings::boolean(&value.to_ascii_lowercase()).ok_or_else(invalid)? == "on";
+            Some(Modes { read_only: Some(read_only), ..Modes::default() })
+        }
+        _ => None,
+    })
 }
 
 /// Columns of SHOW, DESCRIBE and EXPLAIN; clients know a plan by its column's name.

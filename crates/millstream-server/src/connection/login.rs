@@ -131,6 +131,8 @@ async fn greet(server: &Arc<ServerState>, wire: &mut Wire) -> Result<Option<Box<
         identity,
         variables,
         transaction: Transaction::default(),
+        implicit: None,
+        gathers: false,
         statements: HashMap::new(),
         portals: HashMap::new(),
         registration,
@@ -191,6 +193,13 @@ fn variables(server: &ServerState, wire: &Wire, user: &str, request: &StartupReq
     let set = |variables: &mut Variables, name: &str, value: &str| match variables.set(name, Some(value)) {
         Ok(_) => Ok(()),
         Err(error) => Err(WireError { is_fatal: true, ..error }),
+    };
+    let set = |variables: &mut Variables, name: &str, value: &str| {
+        let roles = &server.roles;
+        if name.eq_ignore_ascii_case("role") && value != "none" && roles.asks_for_passwords() && !roles.is_member(user, value) {
+            return Err(WireError::fatal("42501", format!("permission denied to set role \"{value}\"")));
+        }
+        set(variables, name, value)
     };
     for (name, value) in &request.parameters {
         match name.as_str() {

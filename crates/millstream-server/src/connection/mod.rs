@@ -15,11 +15,14 @@ mod execute;
 mod extended;
 mod login;
 mod parameters;
+mod permissions;
+mod returning;
 mod rows;
 mod send;
 mod simple;
 mod subscription;
 mod transaction;
+mod work;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -62,6 +65,10 @@ pub(crate) struct Connection {
     identity: Identity,
     variables: Arc<Mutex<Variables>>,
     transaction: Transaction,
+    /// Rows written outside of blocks by statements that belong together: until Sync, or until the end of a text of several.
+    implicit: Option<Arc<millstream::Transaction>>,
+    /// Such statements are running.
+    gathers: bool,
     statements: HashMap<String, Arc<Prepared>>,
     portals: HashMap<String, Portal>,
     registration: Registration,
@@ -157,6 +164,7 @@ impl Connection {
             }
             Message::Sync => {
                 self.skips_to_sync = false;
+                self.finish_gathering().await;
                 if !self.transaction.is_open() {
                     self.close_portals(false);
                 }
@@ -167,9 +175,11 @@ impl Connection {
             Message::CopyData(_) | Message::CopyDone | Message::CopyFail(_) => Ok(()),
             Message::Password(_) => Err(WireError::protocol("a password was not asked for")),
             message => {
+                self.gathers = true;
                 let result = self.extended(message).await;
                 match result {
                     Err(error) if !error.is_fatal => {
+                        self.drop_gathered();
                         self.report(&error);
                         self.skips_to_sync = true;
                         // A client that has sent Flush and no Sync waits for it, and its Flush is skipped.

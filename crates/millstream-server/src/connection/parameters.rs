@@ -51,6 +51,11 @@ pub(super) fn types_of(
     if types.iter().all(Option::is_some) {
         return Ok(types.into_iter().flatten().collect());
     }
+    if let Command::InsertReturning { insert, .. } = &statement.command
+        && let Statement::Insert(insert) = &insert.statement
+    {
+        fill(&mut types, of_insert(server, insert));
+    }
     if let Command::Engine(parsed) = &statement.command {
         match &parsed.statement {
             Statement::Insert(insert) => fill(&mut types, of_insert(server, insert)),
@@ -115,6 +120,10 @@ fn visit(statement: &mut WireStatement, visitor: &mut impl VisitorMut) {
     let query = |query: &mut ast::Query, visitor: &mut _| drop(VisitMut::visit(query, visitor));
     match &mut statement.command {
         Command::Engine(parsed) => visit_parsed(&mut parsed.statement, visitor),
+        Command::InsertReturning { insert, rows, .. } => {
+            visit_parsed(&mut insert.statement, visitor);
+            visit_parsed(&mut rows.statement, visitor);
+        }
         Command::Declare { query: rows, .. } | Command::CopyOut { query: rows, .. } | Command::Subscribe(rows) => match rows.as_mut() {
             Rows::Query(parsed) | Rows::Subscription { query: parsed, .. } => {
                 if let Statement::Query(select) = &mut parsed.statement {

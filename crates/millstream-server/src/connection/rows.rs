@@ -87,6 +87,17 @@ impl ResultRows {
         }
     }
 
+    /// Waits for the first rows, so that an error comes before anything is sent. Cancel-safe.
+    pub(crate) async fn look_ahead(&mut self) -> Result<()> {
+        if let (Source::Query(query), None, false) = (&mut self.source, &self.pending, self.is_finished) {
+            match query.next().await.transpose()? {
+                Some(batch) => self.pending = Some((batch, 0)),
+                None => self.is_finished = true,
+            }
+        }
+        Ok(())
+    }
+
     /// Looks whether there is another row, so that a limit that is met exactly is not taken for more to come. Rows that must be waited
     /// for may come.
     pub(crate) fn may_have_more(&mut self) -> Result<bool> {

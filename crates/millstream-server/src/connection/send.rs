@@ -21,6 +21,7 @@ impl Sent {
         match &statement.command {
             Command::Show(_) => "SHOW".to_owned(),
             Command::Fetch(_) => format!("FETCH {rows}"),
+            Command::InsertReturning { .. } => format!("INSERT 0 {rows}"),
             Command::Subscribe(_) => format!("SUBSCRIBE {rows}"),
             Command::Engine(parsed) => match &parsed.statement {
                 millstream_sql::parse::Statement::Show(_) => "SHOW".to_owned(),

@@ -24,16 +24,19 @@ impl Connection {
             outgoing::bare(&mut self.wire.output, outgoing::EMPTY_QUERY);
             return Ok(());
         }
+        self.gathers = statements.len() > 1;
         for statement in &statements {
             match self.run_simple(statement).await {
                 Ok(()) => {}
                 Err(error) if error.is_fatal => return Err(error),
                 Err(error) => {
+                    self.drop_gathered();
                     self.report(&error);
                     break;
                 }
             }
         }
+        self.finish_gathering().await;
         if !self.transaction.is_open() {
             self.close_portals(false);
         }

@@ -19,6 +19,7 @@ use millstream_sql::parse::SelectQuery;
 
 use crate::error::{Result, WireError};
 use crate::server::ServerState;
+use crate::statement::SubscribeOptions;
 
 /// How often a table is looked at for new rows.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -49,6 +50,8 @@ struct TableFollower {
     clock: Arc<dyn Clock>,
     table: String,
     next: u64,
+    /// What every token ends with, so that one of another run is known.
+    run: String,
 }
 
 impl Subscription {
@@ -58,10 +61,34 @@ impl Subscription {
         Self { source: Source::Query(Box::new(query)), schema, counted: None }
     }
 
-    /// Of rows that are kept; without a snapshot only what comes from now on.
-    pub(crate) fn of_table(session: Session, clock: Arc<dyn Clock>, table: String, columns: &Schema, snapshot: bool) -> Result<Self> {
-        let next = if snapshot { 0 } else { session.table_tail(&table, u64::MAX)?.to };
-        Ok(Self { source: Source::Table(TableFollower { session, clock, table, next }), schema: with_progress(columns), counted: None })
+    /// Of rows that are kept; without a snapshot only what comes from now on. `started_ms` tells runs of the server apart.
+    pub(crate) fn of_table(
+        session: Session,
+        clock: Arc<dyn Clock>,
+        table: &Relation,
+        options: &SubscribeOptions,
+        started_ms: i64,
+    ) -> Result<Self> {
+        // Rows that have gone for their age are not counted any more after a restart.
+        let run = if has_retention(table) { format!("@{started_ms}") } else { String::new() };
+        let next = match &options.resume {
+            Some(token) => {
+                let place = token.strip_suffix(run.as_str()).and_then(|place| place.parse::<u64>().ok());
+                let next =
+                    place.ok_or_else(|| WireError::new("22023", format!("this is no resume token of {}: \"{token}\"", table.name)))?;
+                let from = session.table_tail(&table.name, next)?.from;
+                if from > next {
+                    let message = format!("rows {next} to {from} of {} were dropped for their age", table.name);
+                    return Err(WireError::new("22023", message).with_hint("SUBSCRIBE without RESUME begins with what is there"));
+                }
+                next
+            }
+            None if options.snapshot => 0,
+            None => session.table_tail(&table.name, u64::MAX)?.to,
+        };
+        let schema = with_progress(&table.schema);
+        let follower = TableFollower { session, clock, table: table.name.clone(), next, run };
+        Ok(Self { source: Source::Table(follower), schema, counted: None })
     }
 
     /// Counted among those that are open.
@@ -98,7 +125,7 @@ impl TableFollower {
                 let from = tail.from;
                 let places: Vec<u64> = (from..from + batch.num_rows() as u64).collect();
                 let provisional = places.iter().map(|place| *place >= tail.published_to).collect();
-                let tokens = StringArray::from_iter_values(places.iter().map(|place| (place + 1).to_string()));
+                let tokens = StringArray::from_iter_values(places.iter().map(|place| format!("{}{}", place + 1, self.run)));
                 let epochs = vec![i64::try_from(tail.to).unwrap_or(i64::MAX); places.len()];
                 let batch = progress(schema, batch, epochs, provisional, Arc::new(tokens))?;
                 self.next = from + places.len() as u64;
@@ -107,6 +134,12 @@ impl TableFollower {
             self.clock.sleep(LOOK_EVERY).await;
         }
     }
+}
+
+/// True if rows of it go when they are old.
+fn has_retention(table: &Relation) -> bool {
+    let statements = table.sql.as_deref().and_then(|sql| millstream_sql::parse::parse(sql).ok()).unwrap_or_default();
+    statements.iter().any(|parsed| parsed.statement.options().iter().any(|option| option.key == "retention"))
 }
 
 /// The columns of a subscription: what happened first, then the row.

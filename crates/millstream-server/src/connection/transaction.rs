@@ -1,12 +1,16 @@
 //! Transactions as the status byte shows them.
 //!
-//! Each statement takes effect by itself: what a block has written is not undone by ROLLBACK, and the client is told so. The rest is as
-//! clients expect it: states, savepoints, READ ONLY, and settings that go back.
+//! Rows for stored tables wait for COMMIT in the engine's transaction, which a block carries; definitions and rows for connectors take
+//! effect at once, and ROLLBACK tells so. The rest is as clients expect it: states, savepoints, READ ONLY, and settings that go back.
+
+use std::sync::Arc;
+
+use millstream::{Isolation, TransactionMark};
 
 use crate::error::{Result, WireError};
 use crate::protocol::outgoing::TransactionStatus;
 use crate::settings::Variables;
-use crate::statement::{Command, TransactionCommand, WireStatement};
+use crate::statement::{Command, IsolationLevel, Modes, TransactionCommand, WireStatement};
 
 /// Savepoints at once at most.
 const SAVEPOINTS_MAX: usize = 1000;
@@ -22,13 +26,22 @@ pub(crate) struct Transaction {
 #[derive(Debug)]
 struct Block {
     read_only: bool,
+    level: Option<IsolationLevel>,
     has_failed: bool,
-    savepoints: Vec<String>,
+    savepoints: Vec<(String, TransactionMark)>,
+    work: Arc<millstream::Transaction>,
     /// Settings at BEGIN; ROLLBACK goes back to them.
     before: Variables,
     /// What `SET LOCAL` has changed: it ends with the block.
     locals: Vec<(String, Option<String>)>,
-    has_written: bool,
+    /// What ROLLBACK does not undo.
+    has_defined: bool,
+}
+
+impl Block {
+    fn leaves_something(&self) -> bool {
+        self.has_defined || self.work.has_written_outside()
+    }
 }
 
 /// What a transaction command does besides its tag.
@@ -88,11 +101,21 @@ impl Transaction {
         Ok(())
     }
 
-    /// A statement has written.
-    pub(crate) fn note_write(&mut self) {
+    /// A statement has done what ROLLBACK does not undo.
+    pub(crate) fn note_definition(&mut self) {
         if let Some(block) = &mut self.block {
-            block.has_written = true;
+            block.has_defined = true;
         }
+    }
+
+    /// The engine's transaction of the open block.
+    pub(crate) fn work(&self) -> Option<Arc<millstream::Transaction>> {
+        self.block.as_ref().map(|block| Arc::clone(&block.work))
+    }
+
+    /// The same, if it can be committed.
+    pub(crate) fn sound_work(&self) -> Option<Arc<millstream::Transaction>> {
+        self.work().filter(|_| self.status() == TransactionStatus::Open)
     }
 
     /// `SET LOCAL` is about to change a setting.
@@ -104,33 +127,51 @@ impl Transaction {
 
     pub(crate) fn run(&mut self, command: &TransactionCommand, variables: &mut Variables) -> Result<Effect> {
         match command {
-            TransactionCommand::Begin { read_only } => Ok(self.begin(*read_only, variables)),
+            TransactionCommand::Begin(modes) => Ok(self.begin(*modes, variables)),
             TransactionCommand::Commit { chain } => Ok(self.commit(*chain, variables)),
             TransactionCommand::Rollback { chain } => Ok(self.rollback(*chain, variables)),
             TransactionCommand::Savepoint(name) => self.savepoint(name),
             TransactionCommand::Release(name) => self.back_to(name, "RELEASE", false),
             TransactionCommand::RollbackTo(name) => self.back_to(name, "ROLLBACK", true),
-            TransactionCommand::Mode { read_only } => Ok(self.mode(*read_only)),
-            TransactionCommand::DefaultMode { read_only } => {
-                self.default_read_only = read_only.unwrap_or(self.default_read_only);
+            TransactionCommand::Mode(modes) => self.mode(*modes, variables),
+            TransactionCommand::DefaultMode(modes) => {
+                self.default_read_only = modes.read_only.unwrap_or(self.default_read_only);
+                if let Some(level) = modes.isolation {
+                    variables.set("default_transaction_isolation", Some(level.name()))?;
+                    self.show_level(variables);
+                }
                 Ok(Effect::tag("SET"))
             }
         }
     }
 
-    fn begin(&mut self, read_only: Option<bool>, variables: &Variables) -> Effect {
+    /// Outside of blocks the level is that of the next one.
+    pub(crate) fn show_level(&self, variables: &mut Variables) {
+        if self.block.is_none() {
+            let level = variables.get("default_transaction_isolation");
+            // It is one that was checked.
+            let _ = variables.set("transaction_isolation", level.as_deref());
+        }
+    }
+
+    fn begin(&mut self, modes: Modes, variables: &mut Variables) -> Effect {
         if self.block.is_some() {
             return Effect::warning("BEGIN", "25001", "there is already a transaction in progress");
         }
         let default = self.default_read_only || variables.is_on("default_transaction_read_only");
+        let level = modes.isolation.or_else(|| IsolationLevel::named(&variables.get("default_transaction_isolation")?));
         self.block = Some(Block {
-            read_only: read_only.unwrap_or(default),
+            read_only: modes.read_only.unwrap_or(default),
+            level,
             has_failed: false,
             savepoints: Vec::new(),
+            work: millstream::Transaction::new(level.map_or(Isolation::default(), IsolationLevel::of_engine)),
             before: variables.clone(),
             locals: Vec::new(),
-            has_written: false,
+            has_defined: false,
         });
+        // It is one of the names that there are.
+        let _ = variables.set("transaction_isolation", level.map(IsolationLevel::name));
         Effect::tag("BEGIN")
     }
 
@@ -142,10 +183,7 @@ impl Transaction {
             return self.undo(block, chain, variables);
         }
         end_locals(&block, variables);
-        let read_only = block.read_only;
-        if chain {
-            self.begin(Some(read_only), variables);
-        }
+        self.end(&block, chain, variables);
         Effect { tag: "COMMIT", warning: None, ended: true }
     }
 
@@ -157,12 +195,18 @@ impl Transaction {
     }
 
     fn undo(&mut self, block: Block, chain: bool, variables: &mut Variables) -> Effect {
-        let read_only = block.read_only;
-        *variables = block.before;
+        block.work.rollback();
+        variables.clone_from(&block.before);
+        self.end(&block, chain, variables);
+        Effect { tag: "ROLLBACK", warning: block.leaves_something().then(written), ended: true }
+    }
+
+    /// A block is over; `AND CHAIN` begins another like it.
+    fn end(&mut self, block: &Block, chain: bool, variables: &mut Variables) {
         if chain {
-            self.begin(Some(read_only), variables);
+            self.begin(Modes { read_only: Some(block.read_only), isolation: block.level }, variables);
         }
-        Effect { tag: "ROLLBACK", warning: block.has_written.then(written), ended: true }
+        self.show_level(variables);
     }
 
     fn savepoint(&mut self, name: &str) -> Result<Effect> {
@@ -170,31 +214,38 @@ impl Transaction {
         if block.savepoints.len() >= SAVEPOINTS_MAX {
             return Err(WireError::new("54000", format!("there are more than {SAVEPOINTS_MAX} savepoints")));
         }
-        block.savepoints.push(name.to_owned());
+        block.savepoints.push((name.to_owned(), block.work.mark()));
         Ok(Effect::tag("SAVEPOINT"))
     }
 
     fn back_to(&mut self, name: &str, tag: &'static str, keeps: bool) -> Result<Effect> {
         let word = if keeps { "ROLLBACK TO SAVEPOINT" } else { "RELEASE SAVEPOINT" };
         let block = self.block.as_mut().ok_or_else(|| outside(word))?;
-        let Some(at) = block.savepoints.iter().rposition(|savepoint| savepoint == name) else {
+        let Some(at) = block.savepoints.iter().rposition(|(savepoint, _)| savepoint == name) else {
             return Err(WireError::new("3B001", format!("savepoint \"{name}\" does not exist")));
         };
-        block.savepoints.truncate(at + usize::from(keeps));
         if keeps {
+            block.work.back_to(&block.savepoints[at].1);
             block.has_failed = false;
         }
-        Ok(Effect { tag, warning: (keeps && block.has_written).then(written), ended: false })
+        block.savepoints.truncate(at + usize::from(keeps));
+        Ok(Effect { tag, warning: (keeps && block.leaves_something()).then(written), ended: false })
     }
 
-    fn mode(&mut self, read_only: Option<bool>) -> Effect {
-        match &mut self.block {
-            Some(block) => {
-                block.read_only = read_only.unwrap_or(block.read_only);
-                Effect::tag("SET")
+    fn mode(&mut self, modes: Modes, variables: &mut Variables) -> Result<Effect> {
+        let Some(block) = &mut self.block else {
+            return Ok(Effect::warning("SET", "25P01", "SET TRANSACTION can only be used in transaction blocks"));
+        };
+        if let Some(level) = modes.isolation.filter(|level| Some(*level) != block.level) {
+            if !block.work.is_untouched() {
+                return Err(WireError::new("25001", "SET TRANSACTION ISOLATION LEVEL must be called before any query"));
             }
-            None => Effect::warning("SET", "25P01", "SET TRANSACTION can only be used in transaction blocks"),
+            block.work = millstream::Transaction::new(level.of_engine());
+            block.level = Some(level);
+            variables.set("transaction_isolation", Some(level.name()))?;
         }
+        block.read_only = modes.read_only.unwrap_or(block.read_only);
+        Ok(Effect::tag("SET"))
     }
 }
 
@@ -210,7 +261,7 @@ fn outside(what: &str) -> WireError {
 }
 
 fn written() -> WireError {
-    WireError::new("01000", "rows and definitions written in this transaction stay: each statement takes effect by itself")
+    WireError::new("01000", "definitions made in this transaction stay, and rows that it has given to connectors: they take effect at once")
 }
 
 #[cfg(test)]

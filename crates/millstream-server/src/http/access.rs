@@ -63,6 +63,11 @@ pub(super) async fn is_allowed(lobby: &Lobby, headers: &HeaderMap) -> Result<(),
     if state.roles.is_password(&user, &password) { Ok(()) } else { Err(Refused::Password) }
 }
 
+/// Who asks, as they say.
+pub(super) fn user(headers: &HeaderMap) -> Option<String> {
+    headers.get(AUTHORIZATION)?.to_str().ok().and_then(credentials).map(|(user, _)| user)
+}
+
 /// True for an address, for `localhost`, and for whoever sends no name.
 fn is_own(host: &str) -> bool {
     let name = match host.rsplit_once(':') {

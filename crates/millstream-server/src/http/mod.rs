@@ -29,6 +29,7 @@ use axum::{Json, Router, middleware};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 
+use crate::security::{ObjectKind, Privilege};
 use crate::server::{Lobby, ServerState};
 pub(crate) use history::History;
 
@@ -120,8 +121,12 @@ struct Wanted {
     limit: Option<usize>,
 }
 
-async fn rows_of(State(lobby): State<Arc<Lobby>>, Query(wanted): Query<Wanted>) -> Response {
+async fn rows_of(State(lobby): State<Arc<Lobby>>, Query(wanted): Query<Wanted>, headers: HeaderMap) -> Response {
+    let user = access::user(&headers).unwrap_or_default();
     answer(lobby, |state| match rows::rows(state, &wanted.name, wanted.from, wanted.limit) {
+        _ if !state.roles.may(&user, Privilege::Select, ObjectKind::Relation, &wanted.name) => {
+            (StatusCode::FORBIDDEN, format!("permission denied for {}\n", wanted.name)).into_response()
+        }
         Ok(rows) => Json(rows).into_response(),
         Err(error) => (StatusCode::NOT_FOUND, format!("{}\n", error.message)).into_response(),
     })

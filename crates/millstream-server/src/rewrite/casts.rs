@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, CastKind, DataType, ExactNumberInfo, Expr, Query, Value, VisitMut, VisitorMut};
 
 use super::call;
+use crate::values::{Format, PgType, parameter_literal};
 
 /// Types whose values are numbers shown as names.
 const REG_TYPES: &[&str] = &["regclass", "regtype", "regproc", "regnamespace", "regrole"];
@@ -37,6 +38,12 @@ impl VisitorMut for Casts {
             *expr = call("regtype_array", vec![inner.as_ref().clone()]);
             return ControlFlow::Continue(());
         }
+        if let (Some(pg_type), Some(text)) = (array_type(data_type), super::literal_text(inner))
+            && let Ok(list) = parameter_literal(Some(text.as_bytes()), Format::Text, &pg_type)
+        {
+            *expr = cast(list, plain_type(data_type).unwrap_or_else(|| data_type.clone()));
+            return ControlFlow::Continue(());
+        }
         if let (DataType::Bytea, Some(bytes)) = (&*data_type, hex_of(inner)) {
             **inner = Expr::Value(Value::HexStringLiteral(bytes).into());
         }
@@ -62,6 +69,11 @@ impl VisitorMut for Casts {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// The array type that `'{…}'::type[]` names.
+fn array_type(data_type: &DataType) -> Option<PgType> {
+    matches!(data_type, DataType::Array(_)).then(|| crate::values::type_of_sql(data_type)).flatten()
 }
 
 /// `regtype[]`

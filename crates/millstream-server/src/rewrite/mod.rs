@@ -5,7 +5,9 @@
 mod any_array;
 mod base_types;
 mod casts;
+mod date_times;
 mod from_functions;
+mod other_words;
 mod qualifiers;
 mod result_names;
 mod set_functions;
@@ -29,6 +31,8 @@ const RULES: &[Rule] = &[
     set_functions::rewrite,
     base_types::rewrite,
     vectors::rewrite,
+    other_words::rewrite,
+    date_times::rewrite,
     any_array::rewrite,
     casts::rewrite,
     subqueries::rewrite,

@@ -131,7 +131,9 @@ fn inner_name(expr: &Expr) -> Option<String> {
             Some(ident_name(name))
         }
         Expr::Cast { expr: inner, data_type, .. } => {
-            strong_name(inner).or_else(|| crate::values::type_of_sql(data_type).map(|pg_type| pg_type.name().to_owned()))
+            // An array is called as its elements are.
+            let type_name = || crate::values::type_of_sql(data_type).map(|pg_type| pg_type.name().trim_start_matches('_').to_owned());
+            strong_name(inner).or_else(type_name)
         }
         Expr::TypedString(typed) => crate::values::type_of_sql(&typed.data_type).map(|pg_type| pg_type.name().to_owned()),
         Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => inner_name(inner),
@@ -157,10 +159,6 @@ fn inner_name(expr: &Expr) -> Option<String> {
                 SelectItem::ExprWithAlias { alias, .. } => Some(ident_name(alias)),
                 _ => None,
             },
-            _ => None,
-        },
-        Expr::Value(value) => match &value.value {
-            Value::Boolean(_) => fixed("bool"),
             _ => None,
         },
         _ => None,

@@ -1,6 +1,8 @@
 //! Who may come in, and what they may touch.
 
+mod privileges;
 mod roles;
+mod roles_file;
 pub(crate) mod scram;
 pub(crate) mod tls;
 
@@ -10,10 +12,13 @@ use millstream_sql::parse::Statement;
 
 use crate::config::ServerConfig;
 use crate::error::{Result, WireError};
-pub(crate) use roles::Roles;
+pub(crate) use privileges::{Object, ObjectKind, PUBLIC, Privilege};
+pub(crate) use roles::{BUILT_IN, Roles};
 
 /// Connectors that touch neither files nor the network.
 const HARMLESS_CONNECTORS: &[&str] = &["nexmark", "datagen", "random", "blackhole", "stdout", "print"];
+
+const GRANT_HINT: &str = "start the server with --server-files, or GRANT pg_read_server_files TO a role";
 
 /// Refuses a statement whose connector reaches files of the server or other machines, unless that is granted.
 pub(crate) fn check_connector(statement: &Statement, is_granted: bool) -> Result<()> {
@@ -32,7 +37,7 @@ pub(crate) fn check_connector(statement: &Statement, is_granted: bool) -> Result
     }
     let name = connector.map_or("", |option| option.value.as_str());
     Err(WireError::new("42501", format!("permission denied for connector '{name}': it reaches files of the server or other machines"))
-        .with_hint("start the server with --server-files, or GRANT pg_read_server_files TO a role"))
+        .with_hint(GRANT_HINT))
 }
 
 /// The file that a statement about a model reads or writes.
@@ -53,8 +58,8 @@ fn model_file(statement: &Statement) -> Option<&str> {
 ///
 /// # Errors
 /// A public address without passwords and TLS.
-pub(crate) fn check_address(address: SocketAddr, config: &ServerConfig, what: &str) -> Result<()> {
-    let is_safe = !config.users.is_empty() && config.tls_cert.is_some();
+pub(crate) fn check_address(address: SocketAddr, config: &ServerConfig, asks_for_passwords: bool, what: &str) -> Result<()> {
+    let is_safe = asks_for_passwords && config.tls_cert.is_some();
     if address.ip().is_loopback() || is_safe || config.allow_insecure {
         return Ok(());
     }

@@ -2,10 +2,10 @@
 
 use datafusion::sql::sqlparser::tokenizer::Token;
 
-use super::session_grammar::rows_of_text;
-use super::split::Piece;
+use super::session_grammar::{rows_of_text, subscription};
+use super::split::{Piece, split};
 use super::words::Words;
-use super::{Command, Rows, SubscribeOptions, engine_statement};
+use super::{Command, Rows, engine_statement};
 use crate::error::{Result, WireError};
 
 /// Where COPY writes.
@@ -37,9 +37,43 @@ pub(crate) struct CopyOptions {
     pub(crate) format: CopyFormat,
     pub(crate) delimiter: u8,
     pub(crate) null: String,
-    pub(crate) header: bool,
+    pub(crate) header: Header,
     pub(crate) quote: u8,
     pub(crate) escape: u8,
+    pub(crate) force_quote: ForceQuote,
+    /// Columns in which a quoted null string is NULL too.
+    pub(crate) force_null: Vec<String>,
+    /// Columns in which nothing is NULL.
+    pub(crate) force_not_null: Vec<String>,
+}
+
+/// Whether there is a line of names first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Header {
+    #[default]
+    Absent,
+    Present,
+    /// And they must be those of the columns.
+    Match,
+}
+
+/// Which columns are quoted whatever is in them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ForceQuote {
+    #[default]
+    None,
+    All,
+    Columns(Vec<String>),
+}
+
+impl ForceQuote {
+    pub(crate) fn has(&self, column: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Columns(columns) => columns.iter().any(|name| name == column),
+        }
+    }
 }
 
 /// What follows COPY.
@@ -84,15 +118,25 @@ fn bracketed(piece: &Piece, from: usize, to: usize) -> Result<Rows> {
     let (_, offset) = piece.text_from(from + 1);
     let text = piece.text_between(from + 1, to - 1);
     let first: String = text.trim_start().chars().take_while(char::is_ascii_alphabetic).collect();
-    if !first.eq_ignore_ascii_case("SUBSCRIBE") {
-        return rows_of_text(text, offset);
+    match first.eq_ignore_ascii_case("SUBSCRIBE") {
+        false => rows_of_text(text, offset),
+        true => inner_rows(text, offset),
     }
-    let inner = text.trim_start().get(first.len()..).unwrap_or_default().trim();
-    let inner = inner.strip_prefix("TO ").or_else(|| inner.strip_prefix("to ")).unwrap_or(inner);
-    let is_query =
-        ["SELECT", "WITH", "VALUES", "("].iter().any(|word| inner.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)));
-    let query = if is_query { inner.to_owned() } else { format!("SELECT * FROM {inner}") };
-    Ok(Rows::Subscription { query: engine_statement(&query, offset)?, options: SubscribeOptions { snapshot: true } })
+}
+
+/// What stands in brackets and begins with SUBSCRIBE.
+fn inner_rows(text: &str, offset: usize) -> Result<Rows> {
+    let mut pieces = split(text)?;
+    let (Some(piece), true) = (pieces.pop(), pieces.is_empty()) else { return Err(WireError::syntax("a subscription is expected here")) };
+    let mut words = piece.words();
+    words.take(&["SUBSCRIBE"]);
+    match subscription(&piece, words)? {
+        Rows::Subscription { mut query, options } => {
+            query.offset += offset;
+            Ok(Rows::Subscription { query, options })
+        }
+        rows => Ok(rows),
+    }
 }
 
 fn columns(words: &mut Words<'_>) -> Result<Vec<String>> {
@@ -107,6 +151,15 @@ fn columns(words: &mut Words<'_>) -> Result<Vec<String>> {
         if !words.sign(&Token::RParen) {
             return Err(words.expected(")"));
         }
+    }
+    Ok(columns)
+}
+
+/// Names without brackets, as the older spelling has them.
+fn plain_columns(words: &mut Words<'_>) -> Result<Vec<String>> {
+    let mut columns = vec![words.name()?];
+    while words.sign(&Token::Comma) {
+        columns.push(words.name()?);
     }
     Ok(columns)
 }
@@ -145,9 +198,12 @@ struct Read {
     format: Option<CopyFormat>,
     delimiter: Option<String>,
     null: Option<String>,
-    header: bool,
+    header: Header,
     quote: Option<String>,
     escape: Option<String>,
+    force_quote: ForceQuote,
+    force_null: Vec<String>,
+    force_not_null: Vec<String>,
 }
 
 fn new_option(words: &mut Words<'_>, read: &mut Read) -> Result<()> {
@@ -166,15 +222,27 @@ fn new_option(words: &mut Words<'_>, read: &mut Read) -> Result<()> {
         "quote" => read.quote = Some(words.text()?),
         "escape" => read.escape = Some(words.text()?),
         "encoding" => {
-            words.text()?;
+            let encoding = words.value()?;
+            if !["utf8", "utf-8", "unicode"].contains(&encoding.to_lowercase().as_str()) {
+                return Err(WireError::unsupported(format!("COPY in the encoding \"{encoding}\" is not supported")).with_hint("UTF8"));
+            }
         }
+        "force_quote" if words.sign(&Token::Mul) => read.force_quote = ForceQuote::All,
+        "force_quote" => read.force_quote = ForceQuote::Columns(columns(words)?),
+        "force_null" => read.force_null = columns(words)?,
+        "force_not_null" => read.force_not_null = columns(words)?,
         "freeze" | "header" => {
             let value = match words.peek() {
                 Some(Token::Comma | Token::RParen) => "true".to_owned(),
                 _ => words.value()?.to_lowercase(),
             };
             if name == "header" {
-                read.header = matches!(value.as_str(), "true" | "on" | "1" | "match");
+                read.header = match value.as_str() {
+                    "true" | "on" | "1" => Header::Present,
+                    "match" => Header::Match,
+                    "false" | "off" | "0" => Header::Absent,
+                    _ => return Err(WireError::syntax("header requires a Boolean value or \"match\"")),
+                };
             }
         }
         other => return Err(WireError::syntax(format!("option \"{other}\" not recognized"))),
@@ -186,7 +254,12 @@ fn old_option(words: &mut Words<'_>, read: &mut Read) -> Result<()> {
     match () {
         () if words.take(&["CSV"]) => read.format = Some(CopyFormat::Csv),
         () if words.take(&["BINARY"]) => read.format = Some(CopyFormat::Binary),
-        () if words.take(&["HEADER"]) => read.header = true,
+        () if words.take(&["HEADER"]) => read.header = Header::Present,
+        () if words.take(&["FORCE", "QUOTE"]) => {
+            read.force_quote = if words.sign(&Token::Mul) { ForceQuote::All } else { ForceQuote::Columns(plain_columns(words)?) };
+        }
+        () if words.take(&["FORCE", "NOT", "NULL"]) => read.force_not_null = plain_columns(words)?,
+        () if words.take(&["FORCE", "NULL"]) => read.force_null = plain_columns(words)?,
         () if words.take(&["DELIMITER"]) || words.take(&["DELIMITERS"]) => {
             words.take(&["AS"]);
             read.delimiter = Some(words.text()?);
@@ -217,6 +290,10 @@ impl Read {
             Some([byte]) if byte.is_ascii() && !matches!(byte, b'\n' | b'\r') => Ok(*byte),
             Some(_) => Err(WireError::unsupported(format!("COPY {what} must be a single one-byte character"))),
         };
+        let forces = self.force_quote != ForceQuote::None || !self.force_null.is_empty() || !self.force_not_null.is_empty();
+        if forces && !is_csv {
+            return Err(WireError::unsupported("COPY force quote and force null are available only in CSV mode"));
+        }
         let quote = one(self.quote, b'"', "quote")?;
         Ok(CopyOptions {
             format,
@@ -225,6 +302,9 @@ impl Read {
             header: self.header,
             quote,
             escape: one(self.escape, quote, "escape")?,
+            force_quote: self.force_quote,
+            force_null: self.force_null,
+            force_not_null: self.force_not_null,
         })
     }
 }

@@ -4,6 +4,7 @@
 //! read by `session_grammar` and `copy_grammar`; everything else is read by the engine's own parser.
 
 mod copy_grammar;
+mod role_grammar;
 mod session_grammar;
 mod split;
 mod words;
@@ -13,7 +14,8 @@ use millstream::ParsedStatement;
 use millstream_sql::parse::{Statement, parse};
 
 use crate::error::{Result, WireError};
-pub(crate) use copy_grammar::{CopyFormat, CopyOptions, CopySource, CopyTarget};
+use crate::security::{Object, Privilege};
+pub(crate) use copy_grammar::{CopyFormat, CopyOptions, CopySource, CopyTarget, Header};
 pub(crate) use split::split;
 
 /// A statement with its place in what the client sent.
@@ -58,6 +60,13 @@ pub(crate) enum Command {
         options: CopyOptions,
     },
     Subscribe(Box<Rows>),
+    /// `INSERT … RETURNING list`
+    InsertReturning {
+        insert: Box<ParsedStatement>,
+        table: String,
+        /// `SELECT list FROM table`
+        rows: Box<ParsedStatement>,
+    },
     Prepare {
         name: String,
         types: Vec<String>,
@@ -84,19 +93,65 @@ pub(crate) enum Rows {
     Subscription { query: ParsedStatement, options: SubscribeOptions },
 }
 
-/// `WITH (SNAPSHOT = …, PROGRESS = …)`
+/// `WITH (SNAPSHOT = …, RESUME = …)`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SubscribeOptions {
     /// Rows that are there already come first.
     pub(crate) snapshot: bool,
+    /// The token of the last row that the client has.
+    pub(crate) resume: Option<String>,
+}
+
+impl Default for SubscribeOptions {
+    fn default() -> Self {
+        Self { snapshot: true, resume: None }
+    }
+}
+
+/// `ISOLATION LEVEL …`, `READ ONLY`; `None`: not said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Modes {
+    pub(crate) read_only: Option<bool>,
+    pub(crate) isolation: Option<IsolationLevel>,
+}
+
+/// What is seen of others; two and two of them mean the same here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IsolationLevel {
+    ReadUncommitted,
+    ReadCommitted,
+    RepeatableRead,
+    Serializable,
+}
+
+impl IsolationLevel {
+    const ALL: [Self; 4] = [Self::ReadUncommitted, Self::ReadCommitted, Self::RepeatableRead, Self::Serializable];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::ReadUncommitted => "read uncommitted",
+            Self::ReadCommitted => "read committed",
+            Self::RepeatableRead => "repeatable read",
+            Self::Serializable => "serializable",
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.name().eq_ignore_ascii_case(name))
+    }
+
+    pub(crate) fn of_engine(self) -> millstream::Isolation {
+        match self {
+            Self::ReadUncommitted | Self::ReadCommitted => millstream::Isolation::Statement,
+            Self::RepeatableRead | Self::Serializable => millstream::Isolation::Transaction,
+        }
+    }
 }
 
 /// BEGIN and its kin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TransactionCommand {
-    Begin {
-        read_only: Option<bool>,
-    },
+    Begin(Modes),
     Commit {
         chain: bool,
     },
@@ -107,13 +162,9 @@ pub(crate) enum TransactionCommand {
     Release(String),
     RollbackTo(String),
     /// `SET TRANSACTION …`
-    Mode {
-        read_only: Option<bool>,
-    },
+    Mode(Modes),
     /// `SET SESSION CHARACTERISTICS AS TRANSACTION …`
-    DefaultMode {
-        read_only: Option<bool>,
-    },
+    DefaultMode(Modes),
 }
 
 /// `FETCH`, or `MOVE`, which shows nothing.
@@ -130,11 +181,47 @@ pub(crate) struct Fetch {
 /// Statements about users.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum RoleCommand {
-    Create { name: String, password: Option<String>, login: bool, superuser: bool },
-    Alter { name: String, password: Option<String>, login: Option<bool>, superuser: Option<bool> },
-    Drop { name: String, if_exists: bool },
-    Grant { role: String, member: String },
-    Revoke { role: String, member: String },
+    Create {
+        name: String,
+        password: Option<String>,
+        login: bool,
+        superuser: bool,
+        member_of: Vec<String>,
+    },
+    Alter {
+        name: String,
+        password: Option<String>,
+        login: Option<bool>,
+        superuser: Option<bool>,
+    },
+    Drop {
+        names: Vec<String>,
+        if_exists: bool,
+    },
+    /// `GRANT roles TO members`, or REVOKE.
+    Members {
+        roles: Vec<String>,
+        members: Vec<String>,
+        grants: bool,
+    },
+    /// `GRANT privileges ON objects TO roles`, or REVOKE; `None`: all that there are. The table `*` is all tables.
+    Privileges {
+        privileges: Option<Vec<Privilege>>,
+        objects: Vec<Object>,
+        roles: Vec<String>,
+        grants: bool,
+    },
+    /// `ALTER … OWNER TO role`
+    Owner {
+        object: Object,
+        role: String,
+        tag: &'static str,
+    },
+    /// `REASSIGN OWNED BY roles TO role`
+    Reassign {
+        from: Vec<String>,
+        to: String,
+    },
 }
 
 impl std::fmt::Debug for RoleCommand {
@@ -144,8 +231,12 @@ impl std::fmt::Debug for RoleCommand {
             Self::Create { .. } => "CREATE ROLE",
             Self::Alter { .. } => "ALTER ROLE",
             Self::Drop { .. } => "DROP ROLE",
-            Self::Grant { .. } => "GRANT",
-            Self::Revoke { .. } => "REVOKE",
+            Self::Members { grants, .. } | Self::Privileges { grants, .. } => match grants {
+                true => "GRANT",
+                false => "REVOKE",
+            },
+            Self::Owner { tag, .. } => tag,
+            Self::Reassign { .. } => "REASSIGN OWNED",
         })
     }
 }
@@ -171,9 +262,23 @@ impl WireStatement {
             Command::Engine(parsed) => {
                 !gives_rows(&parsed.statement) && !matches!(parsed.statement, Statement::Set(_) | Statement::Reset(_))
             }
-            Command::CopyIn { .. } | Command::Role(_) => true,
+            Command::CopyIn { .. } | Command::Role(_) | Command::InsertReturning { .. } => true,
             _ => false,
         }
+    }
+
+    /// True if it puts rows into a table, which a transaction can take back.
+    pub(crate) fn keeps_rows(&self) -> bool {
+        match &self.command {
+            Command::Engine(parsed) => matches!(parsed.statement, Statement::Insert(_)),
+            Command::CopyIn { .. } | Command::InsertReturning { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// True if it may look at tables.
+    pub(crate) fn looks(&self) -> bool {
+        self.keeps_rows() || matches!(&self.command, Command::Engine(_) | Command::Declare { .. } | Command::CopyOut { .. })
     }
 
     /// The first words, for `COMMAND cannot be executed …`.

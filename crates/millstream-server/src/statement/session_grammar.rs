@@ -3,9 +3,10 @@
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::copy_grammar::copy;
+use super::role_grammar::role;
 use super::split::Piece;
 use super::words::Words;
-use super::{Command, Fetch, RoleCommand, Rows, SubscribeOptions, TransactionCommand, WireStatement, engine_statement, split};
+use super::{Command, Fetch, IsolationLevel, Modes, Rows, SubscribeOptions, TransactionCommand, WireStatement, engine_statement, split};
 use crate::error::{Result, WireError};
 
 /// A statement of the session; `None`: it is the engine's.
@@ -29,6 +30,7 @@ pub(super) fn read(piece: &Piece) -> Result<Option<Command>> {
         () if words.take(&["CLOSE"]) => Command::Close(if words.take(&["ALL"]) { None } else { Some(words.name()?) }),
         () if words.take(&["COPY"]) => copy(piece, &mut words)?,
         () if words.take(&["SUBSCRIBE"]) => return subscription(piece, words).map(|rows| Some(Command::Subscribe(Box::new(rows)))),
+        () if words.are(&["INSERT", "INTO"]) => return insert_returning(piece, words),
         () if words.take(&["PREPARE"]) => return prepare(piece, words).map(Some),
         () if words.take(&["EXECUTE"]) => return execute(piece, words).map(Some),
         () if words.take(&["DEALLOCATE"]) => {
@@ -36,7 +38,7 @@ pub(super) fn read(piece: &Piece) -> Result<Option<Command>> {
             Command::Deallocate(if words.take(&["ALL"]) { None } else { Some(words.name()?) })
         }
         () => match role(&mut words)? {
-            Some(command) => Command::Role(command),
+            Some(command) => command,
             None => return Ok(no_effect(&words)),
         },
     };
@@ -62,7 +64,7 @@ fn transaction(words: &mut Words<'_>) -> Result<Option<TransactionCommand>> {
     };
     let command = if words.take(&["BEGIN"]) || words.take(&["START", "TRANSACTION"]) {
         block(words);
-        TransactionCommand::Begin { read_only: modes(words)? }
+        TransactionCommand::Begin(modes(words)?)
     } else if words.take(&["COMMIT"]) || words.take(&["END"]) {
         block(words);
         TransactionCommand::Commit { chain: chain(words) }
@@ -80,9 +82,9 @@ fn transaction(words: &mut Words<'_>) -> Result<Option<TransactionCommand>> {
         words.take(&["SAVEPOINT"]);
         TransactionCommand::Release(words.name()?)
     } else if words.take(&["SET", "TRANSACTION"]) {
-        TransactionCommand::Mode { read_only: modes(words)? }
+        TransactionCommand::Mode(modes(words)?)
     } else if words.take(&["SET", "SESSION", "CHARACTERISTICS", "AS", "TRANSACTION"]) {
-        TransactionCommand::DefaultMode { read_only: modes(words)? }
+        TransactionCommand::DefaultMode(modes(words)?)
     } else {
         return Ok(None);
     };
@@ -93,27 +95,27 @@ fn chain(words: &mut Words<'_>) -> bool {
     !words.take(&["AND", "NO", "CHAIN"]) && words.take(&["AND", "CHAIN"])
 }
 
-/// `ISOLATION LEVEL …, READ ONLY, DEFERRABLE`; whether the transaction may write, if that is said.
-fn modes(words: &mut Words<'_>) -> Result<Option<bool>> {
-    let mut read_only = None;
+/// `ISOLATION LEVEL …, READ ONLY, DEFERRABLE`
+fn modes(words: &mut Words<'_>) -> Result<Modes> {
+    let mut modes = Modes::default();
     while !words.is_end() {
         if words.take(&["READ", "ONLY"]) {
-            read_only = Some(true);
+            modes.read_only = Some(true);
         } else if words.take(&["READ", "WRITE"]) {
-            read_only = Some(false);
+            modes.read_only = Some(false);
         } else if words.take(&["ISOLATION", "LEVEL"]) {
-            let known = words.take(&["SERIALIZABLE"])
-                || words.take(&["REPEATABLE", "READ"])
-                || words.take(&["READ", "COMMITTED"])
-                || words.take(&["READ", "UNCOMMITTED"]);
-            if !known {
-                return Err(words.expected("an isolation level"));
-            }
+            modes.isolation = Some(match () {
+                () if words.take(&["SERIALIZABLE"]) => IsolationLevel::Serializable,
+                () if words.take(&["REPEATABLE", "READ"]) => IsolationLevel::RepeatableRead,
+                () if words.take(&["READ", "COMMITTED"]) => IsolationLevel::ReadCommitted,
+                () if words.take(&["READ", "UNCOMMITTED"]) => IsolationLevel::ReadUncommitted,
+                () => return Err(words.expected("an isolation level")),
+            });
         } else if !(words.take(&["NOT", "DEFERRABLE"]) || words.take(&["DEFERRABLE"]) || words.sign(&Token::Comma)) {
             return Err(words.expected("a transaction mode"));
         }
     }
-    Ok(read_only)
+    Ok(modes)
 }
 
 fn set(piece: &Piece, words: &mut Words<'_>) -> Result<Command> {
@@ -195,6 +197,7 @@ fn show(mut words: Words<'_>) -> Option<Command> {
         "PIPELINES",
         "SINKS",
         "MODELS",
+        "SECRETS",
         "FUNCTIONS",
         "MATERIALIZED",
         "CHECKPOINTS",
@@ -285,10 +288,10 @@ pub(super) fn rows_of_text(text: &str, offset: usize) -> Result<Rows> {
     }
 }
 
-/// What follows SUBSCRIBE: `[TO] name | (query) | query`, then `[WITH (SNAPSHOT [= bool])]`.
-fn subscription(piece: &Piece, mut words: Words<'_>) -> Result<Rows> {
+/// What follows SUBSCRIBE: `[TO] name | (query) | query`, then `[WITH (SNAPSHOT [= bool], RESUME = 'token')]`.
+pub(super) fn subscription(piece: &Piece, mut words: Words<'_>) -> Result<Rows> {
     words.take(&["TO"]);
-    let mut options = SubscribeOptions { snapshot: true };
+    let mut options = SubscribeOptions::default();
     let from = words.at();
     let (text, offset) = if words.are(&["SELECT"]) || words.are(&["WITH"]) || words.are(&["VALUES"]) {
         let (text, offset) = piece.text_from(from);
@@ -306,7 +309,7 @@ fn subscription(piece: &Piece, mut words: Words<'_>) -> Result<Rows> {
     };
     let is_whole = words.at() == from;
     if !is_whole && words.take(&["WITH"]) {
-        options.snapshot = snapshot_option(&mut words)?;
+        options = subscribe_options(&mut words)?;
     }
     if !is_whole {
         words.end()?;
@@ -314,21 +317,28 @@ fn subscription(piece: &Piece, mut words: Words<'_>) -> Result<Rows> {
     Ok(Rows::Subscription { query: engine_statement(&text, offset)?, options })
 }
 
-/// `(SNAPSHOT [= true | false])`
-fn snapshot_option(words: &mut Words<'_>) -> Result<bool> {
+/// `(SNAPSHOT [= true | false], RESUME = 'token')`
+fn subscribe_options(words: &mut Words<'_>) -> Result<SubscribeOptions> {
     let open = words.sign(&Token::LParen);
-    if !words.take(&["SNAPSHOT"]) {
-        return Err(words.expected("SNAPSHOT"));
+    let mut options = SubscribeOptions::default();
+    loop {
+        if words.take(&["SNAPSHOT"]) {
+            let is_said = words.sign(&Token::Eq) || matches!(words.peek(), Some(Token::Word(_)));
+            options.snapshot = !is_said || matches!(words.value()?.to_ascii_lowercase().as_str(), "true" | "on" | "1");
+        } else if words.take(&["RESUME"]) {
+            words.sign(&Token::Eq);
+            options.resume = Some(words.text()?);
+        } else {
+            return Err(words.expected("SNAPSHOT or RESUME"));
+        }
+        if !words.sign(&Token::Comma) {
+            break;
+        }
     }
-    words.sign(&Token::Eq);
-    let value = match words.peek() {
-        Some(Token::RParen) | None => true,
-        _ => matches!(words.value()?.to_ascii_lowercase().as_str(), "true" | "on" | "1"),
-    };
-    if open && !words.sign(&Token::RParen) {
-        return Err(words.expected(")"));
+    match open && !words.sign(&Token::RParen) {
+        true => Err(words.expected(")")),
+        false => Ok(options),
     }
-    Ok(value)
 }
 
 fn fetch(words: &mut Words<'_>, shows_rows: bool) -> Result<Fetch> {
@@ -398,6 +408,29 @@ fn prepare(piece: &Piece, mut words: Words<'_>) -> Result<Command> {
     Ok(Command::Prepare { name, types, statement: Box::new(statement) })
 }
 
+/// `INSERT … RETURNING list` as two statements; `None`: it returns nothing.
+fn insert_returning(piece: &Piece, mut words: Words<'_>) -> Result<Option<Command>> {
+    words.skip();
+    words.skip();
+    let name_from = words.at();
+    let Ok(table) = words.object_name() else { return Ok(None) };
+    let name = piece.text_between(name_from, words.at()).to_owned();
+    while !words.is_end() && !words.are(&["RETURNING"]) {
+        match words.peek() {
+            Some(Token::LParen) => words.skip_brackets()?,
+            _ => words.skip(),
+        }
+    }
+    let end = words.at();
+    if !words.take(&["RETURNING"]) {
+        return Ok(None);
+    }
+    let (list, offset) = piece.text_from(words.at());
+    let insert = engine_statement(piece.text_between(0, end), piece.offset())?;
+    let rows = engine_statement(&format!("SELECT {list} FROM {name}"), offset.saturating_sub("SELECT ".len()))?;
+    Ok(Some(Command::InsertReturning { insert: Box::new(insert), table, rows: Box::new(rows) }))
+}
+
 fn inner_statement(text: &str, offset: usize) -> Result<WireStatement> {
     let mut inner = split(text)?;
     match (inner.pop(), inner.is_empty()) {
@@ -429,59 +462,4 @@ fn execute(piece: &Piece, mut words: Words<'_>) -> Result<Command> {
     }
     words.end()?;
     Ok(Command::Execute { name, arguments })
-}
-
-fn role(words: &mut Words<'_>) -> Result<Option<RoleCommand>> {
-    let is = |words: &mut Words<'_>, verb: &str| words.take(&[verb, "ROLE"]) || words.take(&[verb, "USER"]) || words.take(&[verb, "GROUP"]);
-    if is(words, "DROP") {
-        let if_exists = words.take(&["IF", "EXISTS"]);
-        return Ok(Some(RoleCommand::Drop { name: words.name()?, if_exists }));
-    }
-    let creates_user = words.are(&["CREATE", "USER"]);
-    if is(words, "CREATE") {
-        let name = words.name()?;
-        let (password, login, superuser) = role_options(words)?;
-        return Ok(Some(RoleCommand::Create {
-            name,
-            password,
-            login: login.unwrap_or(creates_user),
-            superuser: superuser.unwrap_or(false),
-        }));
-    }
-    if is(words, "ALTER") {
-        let name = words.name()?;
-        let (password, login, superuser) = role_options(words)?;
-        return Ok(Some(RoleCommand::Alter { name, password, login, superuser }));
-    }
-    let grants = words.are(&["GRANT"]);
-    if words.take(&["GRANT"]) || words.take(&["REVOKE"]) {
-        let role = words.name()?;
-        let preposition = if grants { "TO" } else { "FROM" };
-        if !words.take(&[preposition]) {
-            let message = "privileges on single objects are not supported: every role may read and write tables";
-            return Err(WireError::unsupported(message).with_hint("GRANT pg_read_server_files TO role"));
-        }
-        let member = words.name()?;
-        return Ok(Some(if grants { RoleCommand::Grant { role, member } } else { RoleCommand::Revoke { role, member } }));
-    }
-    Ok(None)
-}
-
-type RoleOptions = (Option<String>, Option<bool>, Option<bool>);
-
-fn role_options(words: &mut Words<'_>) -> Result<RoleOptions> {
-    let (mut password, mut login, mut superuser) = (None, None, None);
-    words.take(&["WITH"]);
-    while !words.is_end() {
-        match () {
-            () if words.take(&["LOGIN"]) => login = Some(true),
-            () if words.take(&["NOLOGIN"]) => login = Some(false),
-            () if words.take(&["SUPERUSER"]) => superuser = Some(true),
-            () if words.take(&["NOSUPERUSER"]) => superuser = Some(false),
-            () if words.take(&["ENCRYPTED", "PASSWORD"]) || words.take(&["PASSWORD"]) => password = Some(words.text()?),
-            () if words.take(&["INHERIT"]) || words.take(&["NOCREATEDB"]) || words.take(&["NOCREATEROLE"]) => {}
-            () => return Err(words.expected("LOGIN, SUPERUSER or PASSWORD")),
-        }
-    }
-    Ok((password, login, superuser))
 }

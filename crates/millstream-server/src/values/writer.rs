@@ -273,7 +273,7 @@ fn plainest(array: &ArrayRef) -> Result<ArrayRef> {
         DataType::Time32(_) | DataType::Time64(TimeUnit::Nanosecond) => DataType::Time64(TimeUnit::Microsecond),
         DataType::Timestamp(unit, zone) if *unit != TimeUnit::Microsecond => DataType::Timestamp(TimeUnit::Microsecond, zone.clone()),
         DataType::Interval(unit) if *unit != IntervalUnit::MonthDayNano => DataType::Interval(IntervalUnit::MonthDayNano),
-        DataType::Duration(_) => DataType::Interval(IntervalUnit::MonthDayNano),
+        DataType::Duration(_) => return justified(array),
         DataType::LargeList(field) | DataType::FixedSizeList(field, _) | DataType::ListView(field) => {
             DataType::List(std::sync::Arc::clone(field))
         }
@@ -285,6 +285,20 @@ fn plainest(array: &ArrayRef) -> Result<ArrayRef> {
         // A dictionary of something that is not plain itself.
         cast => plainest(&cast),
     }
+}
+
+/// What lies between two times, with days where there are 24 hours, as PostgreSQL gives it.
+fn justified(array: &ArrayRef) -> Result<ArrayRef> {
+    const DAY_MICROS: i64 = 86_400_000_000;
+    let micros = cast(array, &DataType::Duration(TimeUnit::Microsecond))?;
+    let micros = micros.as_primitive::<arrow_types::DurationMicrosecondType>();
+    let interval = |micros: i64| arrow_types::IntervalMonthDayNano {
+        months: 0,
+        days: i32::try_from(micros / DAY_MICROS).unwrap_or(i32::MAX),
+        nanoseconds: (micros % DAY_MICROS) * 1000,
+    };
+    let intervals: PrimitiveArray<arrow_types::IntervalMonthDayNanoType> = micros.unary(interval);
+    Ok(std::sync::Arc::new(intervals))
 }
 
 fn put_integer(out: &mut BytesMut, value: i64) {

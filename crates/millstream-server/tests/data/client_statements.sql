@@ -51,7 +51,7 @@ SELECT auction, ts FROM bids WHERE ts BETWEEN '2026-01-01T00:00:00Z' AND '2026-0
 SELECT n.oid, n.* FROM pg_catalog.pg_namespace n
 => oid oid, oid oid, nspname name, nspowner oid, nspacl _aclitem
 SELECT 'bids'::regclass::oid, 'bids'::regclass::text, 1, -1, 'x', true, NULL
-=> oid oid, text text, ?column? int4, ?column? int4, ?column? text, bool bool, ?column? text
+=> oid oid, text text, ?column? int4, ?column? int4, ?column? text, ?column? bool, ?column? text
 SELECT count(*), count(*) + 1, max(price), min(ts), 'a'::varchar, '1 day'::interval, date '2026-01-01' FROM bids
 => count int8, ?column? int8, max int8, min timestamptz, varchar varchar, interval interval, date date
 SELECT db.* FROM pg_database db WHERE 1 <> 1

@@ -48,3 +48,25 @@ async fn a_subscription_to_a_stream_that_ends_ends() {
     assert!(lines.lines().all(|line| line.starts_with("insert\t")));
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_goes_on_behind_the_last_row_of_its_client() {
+    let server = TestServer::start().await;
+    let client = server.client().await;
+    client.batch_execute("CREATE TABLE t (id BIGINT); INSERT INTO t VALUES (1), (2), (3)").await.unwrap();
+    client.batch_execute("DECLARE c CURSOR FOR SUBSCRIBE t").await.unwrap();
+    let rows = client.query("FETCH 2 FROM c", &[]).await.unwrap();
+    let token: String = rows[1].get("resume_token");
+    client.batch_execute("CLOSE c; INSERT INTO t VALUES (4)").await.unwrap();
+    client.batch_execute(&format!("DECLARE c CURSOR FOR SUBSCRIBE t WITH (RESUME = '{token}')")).await.unwrap();
+    let rows = client.query("FETCH 10 FROM c WITH (timeout = '200ms')", &[]).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.get::<_, i64>("id")).collect::<Vec<_>>(), [3, 4]);
+    for (sql, expected) in [
+        ("SUBSCRIBE t WITH (RESUME = 'x')", "22023"),
+        ("SUBSCRIBE (SELECT id FROM t) WITH (RESUME = '1')", "0A000"),
+        ("SUBSCRIBE t WITH (NONSENSE = '1')", "42601"),
+    ] {
+        assert_eq!(crate::state(&client.simple_query(sql).await.expect_err(sql)), expected, "{sql}");
+    }
+    server.stop().await;
+}

@@ -9,8 +9,10 @@ mod hostile;
 mod http;
 mod protocol;
 mod raw;
+mod rights;
 mod secure;
 mod sql_fuzz;
+mod transaction;
 
 use millstream::Engine;
 use millstream_server::{Server, ServerConfig};

@@ -178,6 +178,13 @@ async fn rows_are_copied_in_and_out() {
     let out: Vec<_> = client.copy_out("COPY (SELECT * FROM t ORDER BY id) TO STDOUT (FORMAT csv, HEADER)").await.unwrap().collect().await;
     let text: Vec<u8> = out.into_iter().flat_map(|part| part.unwrap().to_vec()).collect();
     assert_eq!(String::from_utf8(text).unwrap(), "id,name\n1,a\tb\n2,\n");
+    let out: Vec<_> = client.copy_out("COPY t TO STDOUT (FORMAT csv, FORCE_QUOTE (name), NULL '-')").await.unwrap().collect().await;
+    let text: Vec<u8> = out.into_iter().flat_map(|part| part.unwrap().to_vec()).collect();
+    assert_eq!(String::from_utf8(text).unwrap(), "1,\"a\tb\"\n2,-\n");
+    let sink = client.copy_in("COPY t FROM STDIN (FORMAT csv, HEADER match)").await.unwrap();
+    let mut sink = std::pin::pin!(sink);
+    futures::SinkExt::send(&mut sink, bytes::Bytes::from_static(b"id,other\n3,c\n")).await.unwrap();
+    assert_eq!(state(&sink.finish().await.unwrap_err()), "22P04");
     // All rows or none.
     let sink = client.copy_in("COPY t FROM STDIN").await.unwrap();
     let mut sink = std::pin::pin!(sink);

@@ -46,7 +46,7 @@ async fn an_unknown_user_is_asked_like_a_known_one() {
 async fn files_are_for_those_who_were_granted_them() {
     let server = TestServer::with(with_password()).await;
     let admin = server.connect("password=secret").await.unwrap();
-    admin.batch_execute("CREATE ROLE bi LOGIN PASSWORD 'bi'").await.unwrap();
+    admin.batch_execute("CREATE ROLE bi LOGIN PASSWORD 'bi'; GRANT CREATE ON SCHEMA public TO bi").await.unwrap();
     let bi = server.connect("user=bi password=bi").await.unwrap();
     let reads = "CREATE TABLE f (a BIGINT) WITH ('connector' = 'file', 'path' = '/nonexistent/x.csv', 'format' = 'csv')";
     assert_eq!(state(&bi.batch_execute(reads).await.unwrap_err()), "42501");
@@ -58,6 +58,19 @@ async fn files_are_for_those_who_were_granted_them() {
     for sql in models {
         assert_eq!(state(&bi.batch_execute(sql).await.unwrap_err()), "42501", "{sql}");
     }
+    for sql in [
+        "SELECT * FROM '/etc/x.csv'",
+        "SELECT * FROM public.\"/etc/x.csv\"",
+        "DESCRIBE '/etc/x.csv'",
+        "SUBSCRIBE \"/etc/x.csv\"",
+        "COPY \"/etc/x.csv\" TO STDOUT",
+        "CREATE VIEW v AS SELECT * FROM '/etc/x.csv'",
+        "CREATE TABLE c AS SELECT * FROM '/etc/x.csv'",
+        "EXPLAIN SELECT * FROM '/etc/*.csv'",
+    ] {
+        assert_eq!(state(&bi.simple_query(sql).await.expect_err(sql)), "42501", "{sql}");
+    }
+    assert_eq!(state(&server.connect("user=bi password=bi options='-c role=me'").await.err().unwrap()), "42501");
     admin.batch_execute("GRANT pg_read_server_files TO bi").await.unwrap();
     for sql in models {
         assert_ne!(state(&bi.batch_execute(sql).await.unwrap_err()), "42501", "{sql}");

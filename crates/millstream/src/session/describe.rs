@@ -112,6 +112,9 @@ pub(super) fn describe(session: &Session, name: &ObjectName) -> Result<Outcome> 
             rows_of(&columns, rows.collect())
         }
         object if object.is_some() || is_file_name(&name) => {
+            if let (None, Some(guard)) = (&object, &session.extension) {
+                guard.check_file(&name)?;
+            }
             let plan = futures::executor::block_on(session.engine.inner.context.table_provider(crate::engine::bare(&name)));
             let schema = plan.map_err(|error| Error::running(&error))?.schema();
             let rows = schema.fields().iter().map(|field| row(field.name(), field.data_type(), field.is_nullable(), "column"));

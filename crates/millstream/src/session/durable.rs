@@ -180,6 +180,7 @@ fn replaying(engine: &Engine, object: StoredObject) -> Result<Session> {
         replaying: Some(Arc::new(object)),
         adopted: None,
         extension: None,
+        transaction: None,
     })
 }
 

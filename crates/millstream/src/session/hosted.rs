@@ -21,7 +21,8 @@ use crate::model::PinnedModels;
 use crate::planning::{Planner, check_emit};
 use crate::query::Query;
 use crate::settings::Settings;
-use crate::stored_table::TableTail;
+use crate::stored_table::{StoredTable, TableTail};
+use crate::transaction::{Reads, Transaction};
 
 /// What the program adds to the queries of a session; pipelines and views, which outlive it, do without.
 pub trait SqlExtension: fmt::Debug + Send + Sync {
@@ -33,6 +34,22 @@ pub trait SqlExtension: fmt::Debug + Send + Sync {
     /// # Errors
     /// What has no other words.
     fn rewrite(&self, query: &mut ast::Query) -> Result<()>;
+
+    /// Refuses to read a table or view that a query names.
+    ///
+    /// # Errors
+    /// Who asks may not read it.
+    fn check_read(&self, _relation: &str) -> Result<()> {
+        Ok(())
+    }
+
+    /// Refuses to read a file of this machine that a query names as a table.
+    ///
+    /// # Errors
+    /// Who asks may not read it.
+    fn check_file(&self, _name: &str) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// A planned query: its columns are known, nothing runs.
@@ -97,6 +114,11 @@ impl Session {
         self
     }
 
+    /// From now on statements of this session belong to `transaction`; `None`: each is by itself.
+    pub fn set_transaction(&mut self, transaction: Option<Arc<Transaction>>) {
+        self.transaction = transaction;
+    }
+
     /// Plans a query without running it. `sql` is its text, for messages.
     ///
     /// # Errors
@@ -104,7 +126,7 @@ impl Session {
     pub fn prepare(&self, select: &SelectQuery, sql: &str) -> Result<PreparedQuery> {
         check_emit(select.emit.as_ref())?;
         let settings = self.settings();
-        let planner = Planner::new(&self.engine, &settings, sql).extended(self.extension.as_deref());
+        let planner = self.planner(&settings, sql).extended(self.extension.as_deref());
         let logical = match &self.extension {
             Some(extension) => {
                 let mut query = select.query.clone();
@@ -123,11 +145,14 @@ impl Session {
     /// Anything wrong with it.
     pub async fn run_prepared(&self, prepared: PreparedQuery) -> Result<Query> {
         prepared.epoch_clock.set(self.engine.inner.clock.now());
+        let mut state = prepared.state;
+        Reads::of_statement(self.transaction.clone()).put_into(&mut state);
         let planner = Planner {
             engine: &self.engine,
             settings: &prepared.settings,
             sql: &prepared.sql,
-            state: prepared.state,
+            state,
+            guard: None,
             epoch_clock: prepared.epoch_clock,
             models: prepared.models,
         };
@@ -150,14 +175,29 @@ impl Session {
         }
     }
 
-    /// Appends rows to a stored table, all or none.
+    /// Rows have gone where a rollback cannot take them back.
+    pub(super) fn note_outside(&self) {
+        if let Some(transaction) = &self.transaction {
+            transaction.note_outside();
+        }
+    }
+
+    /// Rows into a stored table: now, or with the transaction.
+    pub(super) async fn keep_rows(&self, table: &Arc<StoredTable>, batches: &[RecordBatch]) -> Result<u64> {
+        match &self.transaction {
+            Some(transaction) => transaction.write(table, batches),
+            None => table.insert(batches).await,
+        }
+    }
+
+    /// Appends rows to a stored table, all or none; in a transaction others see them with its commit.
     ///
     /// # Errors
     /// No such table, or one that is not stored; rows that do not fit.
     pub async fn append(&self, table: &str, batches: &[RecordBatch]) -> Result<u64> {
         let object = self.engine.inner.catalog.read().get(table).cloned();
         match object {
-            Some(Object::Stored(stored)) => stored.insert(batches).await,
+            Some(Object::Stored(stored)) => self.keep_rows(&stored, batches).await,
             Some(object) => {
                 let hint = "hint: CREATE TABLE without a connector makes a stored table";
                 Err(Error::user("42809", format!("rows can be copied into stored tables only: {table} is a {} ({hint})", object.word())))

@@ -147,7 +147,7 @@ impl New<'_> {
             return Err(Error::user("42P07", format!("pipeline {name} exists already (hint: DROP PIPELINE {name}, or take another name)")));
         }
         let settings = session.settings();
-        let planner = Planner::new(&session.engine, &settings, self.sql);
+        let planner = session.planner(&settings, self.sql);
         let input = planner.logical(&query.query)?;
         let learner = self.learner(name, initial.clone(), true)?;
         let learn = |input| learn_plan(&learner, input, &Columns::default()).map_err(|error| planner.error(&error));

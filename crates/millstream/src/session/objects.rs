@@ -138,6 +138,9 @@ pub(super) async fn drop_object(session: &Session, drop: &Drop) -> Result<Outcom
     }
     // The definition goes first: what a crash leaves of the rows is found by nobody.
     session.forget(kind, &name).await?;
+    if let (Object::Stored(table), Some(transaction)) = (&object, &session.transaction) {
+        transaction.forget(table);
+    }
     take_away(session, &name).await?;
     Ok(done(&format!("DROP {command}")))
 }

@@ -21,6 +21,7 @@ use crate::pipeline::{Output, PipelineHandle, PipelineSpec, start};
 use crate::planning::{Planned, Planner, late_rows_into};
 use crate::query::Outcome;
 use crate::stored_table::StoredTable;
+use crate::transaction::Reads;
 
 pub(super) fn spec(
     session: &Session,
@@ -30,13 +31,15 @@ pub(super) fn spec(
     streams: Vec<Arc<Stream>>,
     output: Output,
 ) -> PipelineSpec {
+    let mut state = planner.state;
+    Reads::run_on(&mut state);
     PipelineSpec {
         model_uses: planner.models.used_by(&name),
         models: planner.models,
         name,
         plan,
         streams,
-        state: planner.state,
+        state,
         settings: planner.settings.clone(),
         clock: Arc::clone(&session.engine.inner.clock),
         epoch_clock: planner.epoch_clock,
@@ -105,10 +108,11 @@ impl OpenTarget {
     }
 
     /// Writes rows that are all there; how many.
-    async fn write_all(self, batches: &[RecordBatch]) -> Result<u64> {
+    async fn write_all(self, session: &Session, batches: &[RecordBatch]) -> Result<u64> {
         match self {
-            Self::Stored(table) => table.insert(batches).await,
+            Self::Stored(table) => session.keep_rows(&table, batches).await,
             Self::Sink(mut sink) => {
+                session.note_outside();
                 sink.write(batches).await?;
                 let sealed = sink.seal(1).await?;
                 sink.publish(&sealed).await?;
@@ -128,7 +132,7 @@ pub(super) async fn insert_into(session: &Session, insert: &Insert, sql: &str) -
     let late_into = late_rows_into(insert.query.emit.as_ref())?;
     let target = sink_target(session, &table)?;
     let settings = session.settings();
-    let planner = Planner::new(&session.engine, &settings, sql);
+    let planner = session.planner(&settings, sql);
     let logical = planner.logical(&insert.query.query)?;
     let columns: Vec<String> = insert.columns.iter().map(identifier_text).collect();
     let logical = planner.conform(logical, target.schema(), &table, &columns)?;
@@ -173,7 +177,7 @@ pub(super) async fn create_sink(session: &Session, create: &CreateSink, sql: &st
         return Err(Error::user("42P07", format!("{name} is the pipeline of a materialized view (hint: take another name)")));
     }
     let settings = session.settings();
-    let planner = Planner::new(&session.engine, &settings, sql);
+    let planner = session.planner(&settings, sql);
     let logical = planner.logical(&create.query.query)?;
     match &create.target {
         SinkTarget::Into(table) => {
@@ -210,7 +214,7 @@ async fn write(
             let physical = physical::plan_stage(&plan, &planner.state).await.map_err(|error| planner.error(&error))?;
             let batches =
                 datafusion::physical_plan::collect(physical, planner.state.task_ctx()).await.map_err(|error| Error::running(&error))?;
-            let rows = target.write_all(&batches).await?;
+            let rows = target.write_all(session, &batches).await?;
             Ok(Outcome::Done { message: format!("INSERT 0 {rows}") })
         }
         Planned::Pipeline { plan, streams } => {

@@ -133,7 +133,7 @@ async fn explain_statement(session: &Session, explain: &Explain, sql: &str) -> R
         _ => return Err(Error::user("0A000", "EXPLAIN takes a query (hint: EXPLAIN SELECT …)")),
     };
     let settings = session.settings();
-    let planner = Planner::new(&session.engine, &settings, sql);
+    let planner = session.planner(&settings, sql);
     let logical = planner.logical(query)?;
     let lines = match planner.plan(&logical)? {
         Planned::Bounded(plan) => {

@@ -13,7 +13,7 @@ use super::{Session, describe, side_tables};
 use crate::catalog::{self, Object};
 use crate::data_folder::ObjectKind;
 use crate::error::{Error, Result};
-use crate::planning::{Planned, Planner, check_emit};
+use crate::planning::{Planned, check_emit};
 use crate::query::Outcome;
 use crate::stored_table::{Definition, StoredTable};
 
@@ -24,7 +24,7 @@ pub(super) async fn create_table(session: &Session, create: &CreateTable, sql: &
     }
     let engine = &session.engine.inner;
     let settings = session.settings();
-    let planner = Planner::new(&session.engine, &settings, sql);
+    let planner = session.planner(&settings, sql);
     let mut create = create.clone();
     if let Some(like) = &create.like {
         create.columns = columns_like(session, &object_name(like)?)?;
@@ -171,7 +171,7 @@ async fn run_to_its_end(
 ) -> Result<(SchemaRef, Vec<RecordBatch>)> {
     check_emit(query.emit.as_ref())?;
     let settings = session.settings();
-    let planner = Planner::new(&session.engine, &settings, sql);
+    let planner = session.planner(&settings, sql);
     let mut logical = planner.logical(&query.query)?;
     let schema = if create.columns.is_empty() { result_columns(&logical, name)? } else { catalog::stored_columns(create, name)? };
     if !create.columns.is_empty() {

@@ -33,7 +33,7 @@ pub(super) async fn create_view(session: &Session, create: &CreateView, sql: &st
     }
     check_emit(create.query.emit.as_ref())?;
     let settings = session.settings();
-    let planner = Planner::new(&session.engine, &settings, sql);
+    let planner = session.planner(&settings, sql);
     let plan = view_plan(&planner, create, &name)?;
     // What is wrong with the query is told now, not when it is first used.
     planner.plan(&plan)?;
@@ -71,7 +71,7 @@ pub(super) async fn create_materialized_view(session: &Session, create: &CreateV
     let late_into = late_rows_into(create.query.emit.as_ref())?;
     let definition = Definition { name: name.clone(), sql: sql.to_owned(), retention: retention(create)? };
     let settings = session.settings();
-    let planner = Planner::new(&session.engine, &settings, sql);
+    let planner = session.planner(&settings, sql);
     let logical = view_plan(&planner, create, &name)?;
     let schema = result_columns(&logical, &name)?;
     let Planned::Pipeline { plan, streams } = planner.plan(&logical)? else { return Err(nothing_to_follow(&name)) };

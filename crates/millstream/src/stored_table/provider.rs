@@ -14,6 +14,7 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use super::StoredTable;
 use super::zones::Condition;
+use crate::transaction::Reads;
 
 #[derive(Debug)]
 pub(super) struct StoredTableProvider {
@@ -47,12 +48,14 @@ impl TableProvider for StoredTableProvider {
 
     async fn scan(
         &self,
-        _: &dyn Session,
+        session: &dyn Session,
         projection: Option<&Vec<usize>>,
         filters: &[Expr],
         _: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let rows = self.table.snapshot().map_err(|error| DataFusionError::External(Box::new(error)))?;
+        let reads = session.config().get_extension::<Reads>();
+        let rows = reads.map_or_else(|| self.table.snapshot(), |reads| reads.rows(&self.table));
+        let rows = rows.map_err(|error| DataFusionError::External(Box::new(error)))?;
         let conditions: Vec<Condition> = filters.iter().filter_map(|filter| Condition::read(filter, &self.table.schema)).collect();
         let rows = if conditions.is_empty() { rows } else { self.table.zones.select(rows, &conditions) };
         Ok(MemorySourceConfig::try_new_exec(&[rows], self.schema(), projection.cloned())?)

@@ -7,8 +7,10 @@ mod definitions;
 mod expand;
 mod json;
 mod names;
+mod privileges;
 mod session;
 mod text;
+mod timezone;
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -45,7 +47,7 @@ const fn entry(name: &'static str, returns: &'static str, body: Body) -> Entry {
 
 /// All functions of a session.
 pub(super) fn all(facts: &Arc<Facts>) -> Vec<ScalarUDF> {
-    let tables = [session::FUNCTIONS, names::FUNCTIONS, definitions::FUNCTIONS, text::FUNCTIONS, json::FUNCTIONS];
+    let tables = [session::FUNCTIONS, privileges::FUNCTIONS, names::FUNCTIONS, definitions::FUNCTIONS, text::FUNCTIONS, json::FUNCTIONS];
     let function = |entry: &'static Entry| {
         let signature = Signature::one_of(
             vec![datafusion::logical_expr::TypeSignature::Nullary, datafusion::logical_expr::TypeSignature::VariadicAny],
@@ -54,7 +56,7 @@ pub(super) fn all(facts: &Arc<Facts>) -> Vec<ScalarUDF> {
         ScalarUDF::from(Function { entry, facts: Arc::clone(facts), signature })
     };
     let expand = ScalarUDF::from(expand::ExpandArray::new());
-    tables.into_iter().flatten().map(function).chain([expand]).collect()
+    tables.into_iter().flatten().map(function).chain([expand, ScalarUDF::from(timezone::AtTimeZone::new())]).collect()
 }
 
 #[derive(Clone)]

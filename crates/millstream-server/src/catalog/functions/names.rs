@@ -2,16 +2,15 @@
 
 use super::{Entry, entry, number, text_at};
 use crate::catalog::builtin::{FUNCTIONS as PROCS, TYPES, TYPES_BY_OID};
-use crate::catalog::facts::{INFORMATION_SCHEMA_OID, OWNER_OID, PG_CATALOG_OID, PUBLIC_OID};
+use crate::catalog::facts::{INFORMATION_SCHEMA_OID, PG_CATALOG_OID, PUBLIC_OID};
 use crate::catalog::shape::{Cell, SHAPES};
 use crate::error::WireError;
 
 #[rustfmt::skip]
 pub(super) const FUNCTIONS: &[Entry] = &[
     entry("format_type", "text", |_, arguments| Ok(number(arguments, 0).map(|oid| format_type(oid, number(arguments, 1)).into()))),
-    entry("pg_get_userbyid", "name", |facts, arguments| Ok(number::<u32>(arguments, 0).map(|oid| match oid {
-        OWNER_OID => facts.identity.user.clone().into(),
-        other => format!("unknown (OID={other})").into(),
+    entry("pg_get_userbyid", "name", |facts, arguments| Ok(number::<u32>(arguments, 0).map(|oid| {
+        facts.role_name(oid).unwrap_or_else(|| format!("unknown (OID={oid})")).into()
     }))),
     entry("pg_table_is_visible", "bool", |_, arguments| Ok(number::<u32>(arguments, 0).map(|oid| {
         (!SHAPES.values().any(|shape| shape.oid == oid && shape.schema_name != "pg_catalog")).into()
@@ -106,14 +105,15 @@ pub(super) const FUNCTIONS: &[Entry] = &[
         Ok(INFORMATION_SCHEMA_OID) => "information_schema".into(),
         _ => text.into(),
     }))),
-    entry("regrole_in", "oid", |facts, arguments| Ok(text_at(arguments, 0).map(|text| match text.parse() {
-        Ok(oid) => Cell::Oid(oid),
-        Err(_) if text == facts.identity.user => Cell::Oid(OWNER_OID),
-        Err(_) => Cell::Oid(0),
-    }))),
-    entry("regrole_out", "text", |facts, arguments| Ok(text_at(arguments, 0).map(|text| match text.parse::<u32>() {
-        Ok(OWNER_OID) => facts.identity.user.clone().into(),
-        _ => text.into(),
+    entry("regrole_in", "oid", |facts, arguments| match text_at(arguments, 0) {
+        None => Ok(None),
+        Some(text) => match (text.parse(), facts.roles().into_iter().find(|(_, name)| *name == text.trim_matches('"'))) {
+            (Ok(oid), _) | (Err(_), Some((oid, _))) => Ok(Some(Cell::Oid(oid))),
+            (Err(_), None) => Err(WireError::new("42704", format!("role \"{text}\" does not exist"))),
+        },
+    }),
+    entry("regrole_out", "text", |facts, arguments| Ok(text_at(arguments, 0).map(|text| {
+        text.parse::<u32>().ok().and_then(|oid| facts.role_name(oid)).unwrap_or_else(|| text.to_owned()).into()
     }))),
 ];
 

@@ -15,10 +15,10 @@ pub(super) const FUNCTIONS: &[Entry] = &[
         Some("true") => vec!["pg_catalog".to_owned(), "public".to_owned()],
         _ => vec!["public".to_owned()],
     })))),
-    entry("current_user", "name", |facts, _| Ok(Some(facts.identity.user.clone().into()))),
+    entry("current_user", "name", |facts, _| Ok(Some(facts.role().into()))),
     entry("session_user", "name", |facts, _| Ok(Some(facts.identity.user.clone().into()))),
-    entry("current_role", "name", |facts, _| Ok(Some(facts.identity.user.clone().into()))),
-    entry("user", "name", |facts, _| Ok(Some(facts.identity.user.clone().into()))),
+    entry("current_role", "name", |facts, _| Ok(Some(facts.role().into()))),
+    entry("user", "name", |facts, _| Ok(Some(facts.role().into()))),
     entry("pg_backend_pid", "int4", |facts, _| Ok(Some(i64::from(facts.identity.process).into()))),
     entry("pg_cancel_backend", "bool", |facts, arguments| {
         Ok(number(arguments, 0).map(|process| facts.server.cancellations.cancel_process(process).into()))
@@ -33,6 +33,9 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     }),
     entry("set_config", "text", |facts, arguments| {
         let (Some(name), Some(value)) = (text_at(arguments, 0), text_at(arguments, 1)) else { return Ok(None) };
+        if ["role", "transaction_isolation", "transaction_read_only"].iter().any(|known| name.eq_ignore_ascii_case(known)) {
+            return Err(crate::error::WireError::new("42501", format!("{name} can be changed by SET only")));
+        }
         let mut variables = facts.variables.lock();
         variables.set(name, Some(value))?;
         Ok(variables.get(name).map(Cell::Text))
@@ -48,6 +51,7 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     entry("inet_client_addr", "text", |_, _| Ok(None)),
     entry("pg_my_temp_schema", "oid", |_, _| Ok(Some(Cell::Oid(0)))),
     entry("pg_is_other_temp_schema", "bool", |_, _| Ok(Some(false.into()))),
+    entry("pg_tablespace_size", "int8", |_, _| Ok(None)),
     entry("pg_tablespace_location", "text", |_, _| Ok(Some("".into()))),
     entry("pg_stat_get_numscans", "int8", |_, _| Ok(Some(0_i64.into()))),
     entry("txid_current", "int8", |_, _| Ok(Some(1_i64.into()))),
@@ -56,20 +60,6 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     entry("pg_indexes_size", "int8", |_, _| Ok(None)),
     entry("pg_total_relation_size", "int8", |_, _| Ok(None)),
     entry("pg_database_size", "int8", |_, _| Ok(None)),
-    // Privileges: who may log in may read and write tables.
-    entry("has_database_privilege", "bool", |_, _| Ok(Some(true.into()))),
-    entry("has_schema_privilege", "bool", |_, _| Ok(Some(true.into()))),
-    entry("has_table_privilege", "bool", |_, _| Ok(Some(true.into()))),
-    entry("has_any_column_privilege", "bool", |_, _| Ok(Some(true.into()))),
-    entry("has_column_privilege", "bool", |_, _| Ok(Some(true.into()))),
-    entry("has_function_privilege", "bool", |_, _| Ok(Some(true.into()))),
-    entry("has_type_privilege", "bool", |_, _| Ok(Some(true.into()))),
-    entry("has_sequence_privilege", "bool", |_, _| Ok(Some(true.into()))),
-    entry("has_tablespace_privilege", "bool", |_, _| Ok(Some(true.into()))),
-    entry("has_foreign_data_wrapper_privilege", "bool", |_, _| Ok(Some(true.into()))),
-    entry("has_server_privilege", "bool", |_, _| Ok(Some(true.into()))),
-    entry("has_language_privilege", "bool", |_, _| Ok(Some(true.into()))),
-    entry("pg_has_role", "bool", |_, _| Ok(Some(true.into()))),
     entry("row_security_active", "bool", |_, _| Ok(Some(false.into()))),
     // Advisory locks are per session in PostgreSQL and not there here: a pool that gives them all back has given them back.
     entry("pg_advisory_unlock_all", "void", |_, _| Ok(Some("".into()))),
