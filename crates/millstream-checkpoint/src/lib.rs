@@ -56,7 +56,7 @@ pub use chain::{Chain, ChainOwner, Entry, Generation, Head, Link, Nonce, StoredE
 pub use digest::Digest;
 pub use error::{CheckpointError, Result};
 pub use file_name::{FileKind, FileName};
-pub use folder::{Create, Folder};
+pub use folder::{Create, Folder, store_of};
 pub use log::{LogMerge, LogSegment, TableLog};
 pub use manifest::{Manifest, ManifestKind, ManifestStats, OperatorState, SinkState, StateFile, StateShape};
 pub use pipeline_folder::{Claimed, KeptFiles, ListedCheckpoint, Look, PipelineFolder, Publication};

@@ -99,7 +99,7 @@ fn run_on(runtime: &Runtime, invocation: &Invocation, scripts: &[Script], screen
     if scripts.is_empty() {
         return Ok(shell::run(options, runtime, screen));
     }
-    let has_commands = |script: &Script| script.sql.lines().any(|line| line.trim_start().starts_with('\\') || line.starts_with('.'));
+    let has_commands = |script: &Script| shell::has_commands(&script.sql);
     if options.connect.is_some() || !invocation.resumes && scripts.iter().any(has_commands) {
         return Ok(shell::run_scripts(options, scripts, runtime, screen));
     }

@@ -18,6 +18,7 @@ use crate::context::new_context;
 use crate::data_folder::{DataFolder, Place};
 use crate::error::{Error, Result};
 use crate::learning::{Learners, ModelState};
+use crate::listings::{Listing, ListingFunction};
 use crate::memory::MemoryBudget;
 use crate::model::{ModelStatus, Models};
 use crate::pipeline::{PipelineFigures, PipelineHandle, PipelineStatus};
@@ -236,6 +237,10 @@ impl EngineBuilder {
         }
         let figures = PipelineFigures::new(Arc::downgrade(&engine.inner));
         engine.inner.context.register_udtf(PipelineFigures::NAME, Arc::new(figures));
+        for listing in Listing::ALL {
+            let function = ListingFunction::new(listing, Arc::downgrade(&engine.inner));
+            engine.inner.context.register_udtf(listing.name(), Arc::new(function));
+        }
         engine.inner.context.register_udtf(ModelState::NAME, Arc::new(ModelState::new(learners)));
         for (name, table) in self.tables {
             engine.register_table(&name, table)?;

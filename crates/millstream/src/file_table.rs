@@ -1,15 +1,18 @@
 //! `FROM 'data/*.parquet'`: a file, or several of one kind, as a table that nobody has declared.
 //!
 //! A name that no table has and that looks like a file is opened when a statement that uses it is planned: its columns are found
-//! out then, and it is read once per query. DataFusion reads it, so a query takes only the columns it needs. A stream over files,
-//! with event time and new files as they come, is a table with the connector `file`.
+//! out then, and it is read once per query. DataFusion reads it, so a query takes only the columns it needs. Files of this machine are
+//! opened when the planner asks for them; those of an object store (`s3://…`) before it does, because that takes time. A stream over
+//! files, with event time and new files as they come, is a table with the connector `file`.
 
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use datafusion::catalog::{TableProvider, UrlTableFactory};
+use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider, UrlTableFactory};
 use datafusion::common::{DataFusionError, Result as PlanResult};
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::csv::CsvFormat;
@@ -19,9 +22,13 @@ use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTable
 use datafusion::execution::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement as DFStatement;
+use datafusion::sql::sqlparser::ast;
 use futures::TryStreamExt;
+use millstream_checkpoint::store_of;
+use millstream_connectors::file::{TextHead, infer_head};
 use millstream_connectors::options::did_you_mean;
-use millstream_connectors::{ConnectorRegistry, Options};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use crate::error::Error;
 
@@ -35,6 +42,10 @@ const KINDS: &[(&str, Kind)] = &[
     ("json", Kind::Json),
 ];
 
+/// What makes a name a pattern.
+const PATTERN_SIGNS: [char; 3] = ['*', '?', '['];
+/// So much of a file of text is looked at to find out its columns.
+const HEAD_BYTES_MAX: u64 = 1024 * 1024;
 /// Files that one name may stand for.
 const FILES_MAX: usize = 100_000;
 
@@ -45,7 +56,8 @@ enum Kind {
     Json,
 }
 
-/// Opens files as tables.
+/// Opens files of this machine as tables. Those behind a URL take their time: [`StatementFiles`] opens them before a statement is
+/// planned.
 #[derive(Debug)]
 pub(crate) struct FileTables {
     config: SessionConfig,
@@ -58,36 +70,164 @@ impl FileTables {
     pub(crate) fn new(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Self {
         Self { config, runtime, state: OnceLock::new() }
     }
+}
 
-    async fn open(&self, name: &str, kind: Kind) -> Result<Arc<dyn TableProvider>, Error> {
-        if let Some((scheme, _)) = name.split_once("://").filter(|(scheme, _)| *scheme != "file") {
-            let hint = "hint: copy them to this machine first";
-            return Err(Error::user("0A000", format!("files cannot be read from {scheme}:// yet: got '{name}' ({hint})")));
+/// Opens a file, or the files that a pattern stands for.
+pub(crate) async fn open_file(state: &SessionState, name: &str) -> Result<Arc<dyn TableProvider>, Error> {
+    let Some(kind) = Kind::of(name) else { return Err(unknown_kind(name)) };
+    let failed = |error: DataFusionError| unreadable(name, &error);
+    let url = listing_url(name)?;
+    connect(state, name, &url)?;
+    let store = state.runtime_env().object_store(&url).map_err(failed)?;
+    let listed = url.list_all_files(state, store.as_ref(), "").await.map_err(failed)?.try_collect().await;
+    let files: Vec<ObjectMeta> = listed.map_err(|error| if is_remote(name) { failed(error) } else { missing(name) })?;
+    let Some(first) = files.iter().find(|file| file.size > 0).or(files.first()) else { return Err(missing(name)) };
+    if files.len() > FILES_MAX {
+        return Err(Error::user("54000", format!("'{name}' are {} files, more than {FILES_MAX}", files.len())));
+    }
+    let (format, schema) = match kind {
+        Kind::Parquet => {
+            let format: Arc<dyn FileFormat> = Arc::new(ParquetFormat::default().with_force_view_types(false));
+            let options = ListingOptions::new(Arc::clone(&format)).with_file_extension("");
+            (format, options.infer_schema(state, &url).await.map_err(failed)?)
         }
-        let make_state = || SessionContext::new_with_config_rt(self.config.clone(), Arc::clone(&self.runtime)).state();
-        let state = self.state.get_or_init(make_state);
-        let failed = |error: DataFusionError| unreadable(name, &error);
-        let url = ListingTableUrl::parse(name).map_err(failed)?;
-        let store = state.runtime_env().object_store(&url).map_err(failed)?;
-        let files: Vec<_> =
-            url.list_all_files(state, store.as_ref(), "").await.map_err(failed)?.try_collect().await.map_err(|_| missing(name))?;
-        if files.is_empty() {
-            return Err(missing(name));
+        Kind::Csv => {
+            let head = text_head(store.as_ref(), first, name).await?;
+            (Arc::new(CsvFormat::default().with_has_header(head.has_header)) as _, head.schema)
         }
-        if files.len() > FILES_MAX {
-            return Err(Error::user("54000", format!("'{name}' are {} files, more than {FILES_MAX}", files.len())));
+        Kind::Json => (Arc::new(JsonFormat::default()) as _, text_head(store.as_ref(), first, name).await?.schema),
+    };
+    let options = ListingOptions::new(format).with_file_extension("");
+    let config = ListingTableConfig::new(url).with_listing_options(options).with_schema(schema);
+    Ok(Arc::new(ListingTable::try_new(config).map_err(failed)?))
+}
+
+/// Where DataFusion finds the files; it knows patterns of local names only.
+fn listing_url(name: &str) -> Result<ListingTableUrl, Error> {
+    let failed = |error: DataFusionError| unreadable(name, &error);
+    let pattern = name.find(PATTERN_SIGNS).filter(|_| is_remote(name));
+    match pattern.and_then(|at| name[..at].rfind('/')) {
+        None => ListingTableUrl::parse(name).map_err(failed),
+        Some(slash) => ListingTableUrl::parse(&name[..=slash]).and_then(|url| url.with_glob(&name[slash + 1..])).map_err(failed),
+    }
+}
+
+/// Makes the store of a URL known, with the credentials that the environment has now.
+fn connect(state: &SessionState, name: &str, url: &ListingTableUrl) -> Result<(), Error> {
+    if !is_remote(name) {
+        return Ok(());
+    }
+    let store = store_of(name).map_err(|reason| Error::user("58030", reason))?;
+    let scheme = name.split_once("://").map_or("", |(scheme, _)| scheme);
+    let hint = "hint: s3://bucket/…, gs://bucket/…, az://container/… or a path; others must be copied to this machine first";
+    let Some(store) = store else {
+        return Err(Error::user("0A000", format!("files cannot be read from {scheme}://: got '{name}' ({hint})")));
+    };
+    state.runtime_env().register_object_store(url.object_store().as_ref(), store);
+    Ok(())
+}
+
+/// What the beginning of a file of text says about its columns.
+async fn text_head(store: &dyn ObjectStore, file: &ObjectMeta, name: &str) -> Result<TextHead, Error> {
+    let failed = |error: object_store::Error| unreadable(name, &error.into());
+    let head = store.get_range(&file.location, 0..file.size.min(HEAD_BYTES_MAX)).await.map_err(failed)?;
+    let end = match file.size > HEAD_BYTES_MAX {
+        true => head.iter().rposition(|byte| *byte == b'\n').map_or(head.len(), |at| at + 1),
+        false => head.len(),
+    };
+    let is_own_name = !is_remote(name) && !name.contains(PATTERN_SIGNS);
+    let shown = if is_own_name { name } else { file.location.filename().unwrap_or(name) };
+    Ok(infer_head(shown, &head[..end])?)
+}
+
+/// What one statement has opened: in front of the engine's tables while it is planned.
+#[derive(Debug)]
+pub(crate) struct StatementFiles {
+    inner: Arc<dyn CatalogProviderList>,
+    opened: Arc<HashMap<String, Arc<dyn TableProvider>>>,
+}
+
+impl StatementFiles {
+    /// Opens what a statement names by a URL. `None`: nothing.
+    pub(crate) async fn open(state: &SessionState, statement: &DFStatement) -> Result<Option<Arc<Self>>, Error> {
+        let mut opened = HashMap::new();
+        for name in remote_names(statement) {
+            let table = open_file(state, &name).await?;
+            opened.insert(name, table);
         }
-        let options = ListingOptions::new(kind.format()).with_file_extension("");
-        let schema = match kind {
-            Kind::Parquet => options.infer_schema(state, &url).await.map_err(failed)?,
-            Kind::Csv | Kind::Json => {
-                let path = if name.contains(['*', '?', '[']) { format!("/{}", files[0].location) } else { name.to_owned() };
-                let options = Options::from_pairs([("connector", "file"), ("path", path.as_str())]);
-                ConnectorRegistry::default().infer_schema(options)?.ok_or_else(|| missing(name))?
-            }
-        };
-        let config = ListingTableConfig::new(url).with_listing_options(options).with_schema(schema);
-        Ok(Arc::new(ListingTable::try_new(config).map_err(failed)?))
+        let inner = Arc::clone(state.catalog_list());
+        Ok((!opened.is_empty()).then(|| Arc::new(Self { inner, opened: Arc::new(opened) })))
+    }
+}
+
+/// What a statement reads from that is the URL of a file.
+fn remote_names(statement: &DFStatement) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let DFStatement::Statement(statement) = statement else { return names };
+    let _: ControlFlow<()> = ast::visit_relations(statement.as_ref(), |name| {
+        if let [ast::ObjectNamePart::Identifier(ident)] = name.0.as_slice()
+            && is_remote(&ident.value)
+        {
+            names.insert(ident.value.clone());
+        }
+        ControlFlow::Continue(())
+    });
+    names
+}
+
+impl CatalogProviderList for StatementFiles {
+    fn register_catalog(&self, name: String, catalog: Arc<dyn CatalogProvider>) -> Option<Arc<dyn CatalogProvider>> {
+        self.inner.register_catalog(name, catalog)
+    }
+
+    fn catalog_names(&self) -> Vec<String> {
+        self.inner.catalog_names()
+    }
+
+    fn catalog(&self, name: &str) -> Option<Arc<dyn CatalogProvider>> {
+        let inner = self.inner.catalog(name)?;
+        Some(Arc::new(StatementCatalog { inner, opened: Arc::clone(&self.opened) }))
+    }
+}
+
+#[derive(Debug)]
+struct StatementCatalog {
+    inner: Arc<dyn CatalogProvider>,
+    opened: Arc<HashMap<String, Arc<dyn TableProvider>>>,
+}
+
+impl CatalogProvider for StatementCatalog {
+    fn schema_names(&self) -> Vec<String> {
+        self.inner.schema_names()
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        let inner = self.inner.schema(name)?;
+        Some(Arc::new(StatementSchema { inner, opened: Arc::clone(&self.opened) }))
+    }
+}
+
+#[derive(Debug)]
+struct StatementSchema {
+    inner: Arc<dyn SchemaProvider>,
+    opened: Arc<HashMap<String, Arc<dyn TableProvider>>>,
+}
+
+#[async_trait]
+impl SchemaProvider for StatementSchema {
+    fn table_names(&self) -> Vec<String> {
+        self.inner.table_names()
+    }
+
+    async fn table(&self, name: &str) -> PlanResult<Option<Arc<dyn TableProvider>>> {
+        if let Some(table) = self.opened.get(name) {
+            return Ok(Some(Arc::clone(table)));
+        }
+        self.inner.table(name).await
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.inner.table_exist(name)
     }
 }
 
@@ -98,19 +238,16 @@ impl Kind {
         let ending = ending.to_ascii_lowercase();
         KINDS.iter().find(|(known, _)| *known == ending).map(|(_, kind)| *kind)
     }
-
-    fn format(self) -> Arc<dyn FileFormat> {
-        match self {
-            Self::Parquet => Arc::new(ParquetFormat::default().with_force_view_types(false)),
-            Self::Csv => Arc::new(CsvFormat::default().with_has_header(true)),
-            Self::Json => Arc::new(JsonFormat::default()),
-        }
-    }
 }
 
-/// True for a name that [`FileTables`] would open, or say why not.
+/// True for a name that would be opened as a file, or it would be said why not.
 pub(crate) fn is_file_name(name: &str) -> bool {
     Kind::of(name).is_some() || name.contains('/')
+}
+
+/// True for a file of another machine.
+pub(crate) fn is_remote(name: &str) -> bool {
+    name.split_once("://").is_some_and(|(scheme, _)| scheme != "file" && scheme.chars().all(|c| c.is_ascii_alphanumeric()))
 }
 
 #[async_trait]
@@ -119,9 +256,11 @@ impl UrlTableFactory for FileTables {
         if !is_file_name(name) {
             return Ok(None);
         }
-        let opened = match Kind::of(name) {
-            Some(kind) => self.open(name, kind).await,
-            None => Err(unknown_kind(name)),
+        let make_state = || SessionContext::new_with_config_rt(self.config.clone(), Arc::clone(&self.runtime)).state();
+        let opened = match is_remote(name) {
+            // Whoever asks for tables waits without letting go of its thread, and a store may take long to answer.
+            true => Err(Error::internal(format!("'{name}' was not opened before it was planned"))),
+            false => open_file(self.state.get_or_init(make_state), name).await,
         };
         opened.map(Some).map_err(|error| DataFusionError::External(Box::new(error)))
     }
@@ -135,14 +274,28 @@ fn unknown_kind(name: &str) -> Error {
 
 fn unreadable(name: &str, error: &DataFusionError) -> Error {
     let message = error.find_root().strip_backtrace();
-    Error::user("58030", format!("cannot read '{name}': {}", message.lines().next().unwrap_or_default()))
+    let message = message.lines().next().unwrap_or_default();
+    let message = message.strip_prefix("Object Store error: ").unwrap_or(message);
+    let hint = match name.split_once("://") {
+        Some(("s3" | "s3a", _)) => {
+            " (hint: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION in the environment, AWS_SKIP_SIGNATURE=true for a public \
+             bucket, AWS_ENDPOINT for another store)"
+        }
+        Some(("gs", _)) => " (hint: GOOGLE_APPLICATION_CREDENTIALS in the environment)",
+        Some(("az", _)) => " (hint: AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY in the environment)",
+        _ => "",
+    };
+    Error::user("58030", format!("cannot read '{name}': {message}{hint}"))
 }
 
 /// There is no such file; one beside it may be meant.
 fn missing(name: &str) -> Error {
+    if is_remote(name) && !name.contains(PATTERN_SIGNS) {
+        return Error::user("42P01", format!("there is no file '{name}'"));
+    }
     let path = Path::new(name);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if name.contains(['*', '?', '[']) {
+    if name.contains(PATTERN_SIGNS) {
         return Error::user("42P01", format!("no file matches '{name}'"));
     }
     let Ok(entries) = fs::read_dir(folder) else {
@@ -175,8 +328,11 @@ mod tests {
         std::fs::write(at("b.csv"), "n,name\n3,three\n4,four\n").unwrap();
         let text = answer(&format!("SELECT n, at FROM '{}' ORDER BY n", at("a.jsonl"))).await.unwrap();
         assert!(text.contains("| 1 | 2024-01-01T00:00:01 |"), "{text}");
-        let text = answer(&format!("SELECT sum(n) AS total FROM '{}'", at("*.csv"))).await.unwrap();
+        let text = answer(&format!("SELECT sum(n) AS total FROM '{}'", at("b*.csv"))).await.unwrap();
         assert!(text.contains("| 7     |"), "{text}");
+        std::fs::write(at("plain.csv"), "5,five\n6,six\n").unwrap();
+        let text = answer(&format!("SELECT sum(column_1) AS total, min(column_2) AS first FROM '{}'", at("plain.csv"))).await.unwrap();
+        assert!(text.contains("| 11    | five  |"), "{text}");
         let text = answer(&format!("DESCRIBE '{}'", at("b.csv"))).await.unwrap();
         assert!(text.contains("| name   | TEXT   |"), "{text}");
         let sql = "INSERT INTO copied SELECT n, name FROM '{}'".replace("{}", &at("b.csv"));
@@ -202,8 +358,8 @@ mod tests {
         assert!(error.to_string().contains("bids.csv'?)"), "{error}");
         let error = answer(&format!("SELECT * FROM '{}'", at("*.json"))).await.unwrap_err();
         assert!(error.to_string().starts_with("no file matches '"), "{error}");
-        let error = answer("SELECT * FROM 's3://bucket/x.parquet'").await.unwrap_err();
-        assert_eq!(error.sqlstate(), "0A000");
+        let error = answer("SELECT * FROM 'ftp://host/x.parquet'").await.unwrap_err();
+        assert!(error.sqlstate() == "0A000" && error.to_string().contains("s3://bucket/"), "{error}");
         let error = answer("SELECT * FROM 'data/x.cvs'").await.unwrap_err();
         assert!(error.to_string().contains("parquet, pq, csv"), "{error}");
         std::fs::write(at("broken.parquet"), "no parquet").unwrap();

@@ -1,5 +1,6 @@
 //! SQL text to a plan: either one that DataFusion runs and ends, or a pipeline.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
@@ -19,7 +20,7 @@ use crate::catalog::{ColumnSource, ExpressionPlanner, Object, Stream};
 use crate::context::{EpochClock, clock_functions};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::file_table::is_file_name;
+use crate::file_table::{StatementFiles, is_file_name};
 use crate::model::{PinnedModels, generic_functions, rewrite_table_functions};
 use crate::session::SqlExtension;
 use crate::session::run_statement::object_name;
@@ -78,7 +79,7 @@ impl<'a> Planner<'a> {
     }
 
     /// The logical plan of a query, before analysis.
-    pub(crate) fn logical(&self, query: &ast::Query) -> Result<LogicalPlan> {
+    pub(crate) async fn logical(&self, query: &ast::Query) -> Result<LogicalPlan> {
         let mut query = Box::new(query.clone());
         rewrite_table_functions(&mut query, &self.models).map_err(|error| Error::from(error.with_source(self.sql)))?;
         rewrite_windows(&mut query).map_err(|error| Error::from(error.with_source(self.sql)))?;
@@ -91,6 +92,14 @@ impl<'a> Planner<'a> {
         let state = ordered.as_ref().unwrap_or(&self.state);
         let statement = DFStatement::Statement(Box::new(ast::Statement::Query(query)));
         self.check_reads(&statement)?;
+        let state = match StatementFiles::open(state, &statement).await? {
+            None => Cow::Borrowed(state),
+            Some(files) => {
+                let mut state = state.clone();
+                state.register_catalog_list(files);
+                Cow::Owned(state)
+            }
+        };
         // Table look-ups are all that is asynchronous in it, and ours are ready at once.
         on_deep_stack(|| futures::executor::block_on(state.statement_to_plan(statement)).map_err(|error| self.error(&error)))
     }

@@ -183,6 +183,11 @@ impl StoredTable {
         self.rows.read().snapshot(self.oldest_ms())
     }
 
+    /// How many rows are held, and in how many bytes of memory.
+    pub(crate) fn held(&self) -> (u64, u64) {
+        self.rows.read().held()
+    }
+
     /// Its rows from a place on.
     ///
     /// # Errors

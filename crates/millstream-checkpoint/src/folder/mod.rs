@@ -22,6 +22,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use object_store::ObjectStore;
 
+pub use self::url::store_of;
 use crate::error::{CheckpointError, Result};
 
 /// What [`Folder::create`] did.

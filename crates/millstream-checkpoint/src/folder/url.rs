@@ -1,23 +1,48 @@
 //! From the text a user gives to a [`Folder`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use object_store::ObjectStore;
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::{ObjectStore, RetryConfig};
 
 use super::{Folder, name_is_plain};
 use crate::error::{CheckpointError, Result};
 
 const SCHEMES: &str = "a path, file:///…, memory:, s3://bucket/…, gs://bucket/…, az://container/… or abfss://container@account…/…";
 
+/// How often, and for how long, reading a file that is no part of a data folder is tried again.
+const READ_RETRIES_MAX: usize = 3;
+const READ_RETRIES_WITHIN: Duration = Duration::from_secs(20);
+
 pub(super) fn open(url: &str) -> Result<Folder> {
     match place(url)? {
         Place::Memory => Ok(Folder::memory()),
         Place::Local(path) => Ok(Folder::local(path)),
-        Place::Cloud { cloud, prefix } => Folder::from_store(store(cloud, url)?, prefix),
+        Place::Cloud { cloud, prefix } => Folder::from_store(store(cloud, url, RetryConfig::default()).map_err(not_opened)?, prefix),
     }
+}
+
+fn not_opened(reason: String) -> CheckpointError {
+    CheckpointError::config(format!("data folder {reason}"))
+}
+
+/// The store that holds the object of a URL, for reading files that are no part of a data folder; `None` if the scheme is none of
+/// `s3`, `s3a`, `gs`, `az`. A store that cannot be reached is given up sooner than under a data folder: somebody waits for the rows.
+///
+/// # Errors
+/// A URL without a bucket, or an environment that does not say how to get there; the text goes on from the URL.
+pub fn store_of(url: &str) -> std::result::Result<Option<Arc<dyn ObjectStore>>, String> {
+    let cloud = match url.split_once("://") {
+        Some(("s3" | "s3a", _)) => Cloud::S3,
+        Some(("gs", _)) => Cloud::Google,
+        Some(("az", _)) => Cloud::Azure,
+        _ => return Ok(None),
+    };
+    let retry = RetryConfig { max_retries: READ_RETRIES_MAX, retry_timeout: READ_RETRIES_WITHIN, ..RetryConfig::default() };
+    store(cloud, url, retry).map(Some)
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -76,11 +101,11 @@ fn place(url: &str) -> Result<Place<'_>> {
 
 /// The store of `url`, with the credentials its own tools use: the environment (`AWS_…`, `GOOGLE_…`, `AZURE_STORAGE_…`), or those
 /// the machine is given by its cloud. Nothing is contacted yet.
-fn store(cloud: Cloud, url: &str) -> Result<Arc<dyn ObjectStore>> {
+fn store(cloud: Cloud, url: &str, retry: RetryConfig) -> std::result::Result<Arc<dyn ObjectStore>, String> {
     let store: object_store::Result<Arc<dyn ObjectStore>> = match cloud {
-        Cloud::S3 => AmazonS3Builder::from_env().with_url(url).build().map(|store| Arc::new(store) as _),
-        Cloud::Google => GoogleCloudStorageBuilder::from_env().with_url(url).build().map(|store| Arc::new(store) as _),
-        Cloud::Azure => MicrosoftAzureBuilder::from_env().with_url(url).build().map(|store| Arc::new(store) as _),
+        Cloud::S3 => AmazonS3Builder::from_env().with_url(url).with_retry(retry).build().map(|store| Arc::new(store) as _),
+        Cloud::Google => GoogleCloudStorageBuilder::from_env().with_url(url).with_retry(retry).build().map(|store| Arc::new(store) as _),
+        Cloud::Azure => MicrosoftAzureBuilder::from_env().with_url(url).with_retry(retry).build().map(|store| Arc::new(store) as _),
     };
     store.map_err(|error| {
         let needs = match cloud {
@@ -88,7 +113,7 @@ fn store(cloud: Cloud, url: &str) -> Result<Arc<dyn ObjectStore>> {
             Cloud::Google => "GOOGLE_APPLICATION_CREDENTIALS",
             Cloud::Azure => "AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY",
         };
-        CheckpointError::config(format!("data folder '{url}' cannot be opened: {error} (hint: the environment may need {needs})"))
+        format!("'{url}' cannot be opened: {error} (hint: the environment may need {needs})")
     })
 }
 

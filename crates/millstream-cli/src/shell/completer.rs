@@ -89,6 +89,8 @@ fn offers(names: &Names, context: &Context, word: &str) -> Vec<Offer> {
         Want::Table => tables(names, word),
         Want::Pipeline => names.pipelines.iter().map(|name| offer(name, "pipeline", true)).collect(),
         Want::Setting => settings(names),
+        Want::SettingValue(name) => setting_values(names, name),
+        Want::Model => models(names),
         Want::ColumnOf(table) => columns_of(names, table),
         Want::Anything { tables, is_windowed } => anything(names, tables, *is_windowed, word),
     }
@@ -96,10 +98,11 @@ fn offers(names: &Names, context: &Context, word: &str) -> Vec<Offer> {
 
 fn command_args(names: &Names, kind: ArgKind, word: &str) -> Vec<Offer> {
     match kind {
-        ArgKind::None | ArgKind::Text => Vec::new(),
+        ArgKind::None | ArgKind::Text | ArgKind::Query => Vec::new(),
         ArgKind::Table => tables(names, word).into_iter().filter(|offer| offer.about != "keyword").collect(),
         ArgKind::Choice(choices) => choices.iter().map(|choice| offer(*choice, "", true)).collect(),
         ArgKind::File => files(word),
+        ArgKind::Function => names.functions.iter().map(|(name, kind)| offer(name, kind, true)).collect(),
         ArgKind::Pipeline => names.pipelines.iter().map(|name| offer(name, "pipeline", true)).collect(),
         ArgKind::Setting => {
             let own = super::commands::set::OWN_NAMES.iter().map(|(name, about)| offer(*name, *about, true));
@@ -110,6 +113,28 @@ fn command_args(names: &Names, kind: ArgKind, word: &str) -> Vec<Offer> {
 
 fn settings(names: &Names) -> Vec<Offer> {
     names.settings.iter().map(|(name, value)| offer(name, format!("now {value}"), true)).collect()
+}
+
+/// What a setting may be: its values, where there are few, and what it is now.
+fn setting_values(names: &Names, name: &str) -> Vec<Offer> {
+    let choices: &[&str] = match name {
+        "execution_mode" => &["'streaming'", "'batch'"],
+        "edit_mode" => &["emacs", "vi"],
+        "timing" | "pager" | "sparklines" => &["on", "off"],
+        _ => &[],
+    };
+    let mut offers: Vec<Offer> = choices.iter().map(|choice| offer(*choice, "", false)).collect();
+    if let Some((_, now)) = names.settings.iter().find(|(known, _)| known == name).filter(|_| offers.is_empty()) {
+        match now.as_str() {
+            "true" | "false" => offers.extend(["true", "false"].map(|value| offer(value, "", false))),
+            now => offers.push(offer(now, "as it is", false)),
+        }
+    }
+    offers
+}
+
+fn models(names: &Names) -> Vec<Offer> {
+    names.models.iter().map(|name| offer(quoted_name(name), "model", true)).collect()
 }
 
 fn tables(names: &Names, word: &str) -> Vec<Offer> {
@@ -138,6 +163,7 @@ fn anything(names: &Names, tables: &[String], is_windowed: bool, word: &str) -> 
     offers.extend(KEYWORDS.iter().map(|keyword| offer(in_case_of(keyword, word), "", true)));
     if !word.is_empty() {
         offers.extend(names.functions.iter().map(|(name, kind)| offer(format!("{name}("), kind, false)));
+        offers.extend(names.models.iter().map(|name| offer(format!("{}(", quoted_name(name)), "model", false)));
         offers.extend(names.tables.iter().map(|(name, kind)| offer(quoted_name(name), kind, true)));
     }
     offers
@@ -169,7 +195,11 @@ fn option_values(names: &Names, connector: Option<&str>, option: &str, word: &st
         _ => {
             let of = |name: &str| connector.is_none_or(|connector| connector == name);
             let options = names.connectors.iter().filter(|connector| of(&connector.name)).flat_map(|connector| &connector.options);
-            options.filter(|(name, ..)| name == option).map(|(_, _, example)| offer(example, "for example", false)).collect()
+            let values = options.filter(|(name, ..)| name == option).flat_map(|(_, _, example)| match example.as_str() {
+                "true" | "false" => vec![offer("true", "", false), offer("false", "", false)],
+                example => vec![offer(example, "for example", false)],
+            });
+            values.collect()
         }
     }
 }
@@ -218,7 +248,7 @@ mod tests {
         let column = |name: &str, data_type: &str| (name.to_owned(), data_type.to_owned());
         let option = |name: &str| (name.to_owned(), "what it does".to_owned(), "12".to_owned());
         Names {
-            models: Vec::new(),
+            models: vec!["fraud".to_owned()],
             tables: [("bids".to_owned(), "table".to_owned()), ("Big Ones".to_owned(), "view".to_owned())].into(),
             columns: [
                 ("bids".to_owned(), vec![column("auction", "BIGINT"), column("price", "BIGINT"), column("date_time", "TIMESTAMP(3)")]),
@@ -296,6 +326,18 @@ mod tests {
         check("\\mode ver|", &["vertical"]);
         check("PAUSE PIPELINE t|", &["totals"]);
         check("SET par|", &["parallelism"]);
+        check("SET parallelism = |", &["2"]);
+        check("SET execution_mode TO 'b|", &["'batch'"]);
+        check("\\set edit_mode |", &["emacs", "vi"]);
+        check("\\df sub|", &["substr"]);
+        check("\\live bi|", &["bids"]);
+    }
+
+    #[test]
+    fn models_where_they_can_stand() {
+        check("DROP MODEL f|", &["fraud"]);
+        check("SELECT * FROM ML_PREDICT(TABLE bids, MODEL |", &["fraud"]);
+        check("SELECT frau| FROM bids", &["fraud("]);
     }
 
     #[test]

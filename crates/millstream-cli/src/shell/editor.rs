@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use nu_ansi_term::{Color, Style};
 use reedline::{
-    ColumnarMenu, DefaultHinter, EditCommand, Emacs, KeyCode, KeyModifiers, Keybindings, MenuBuilder, Reedline, ReedlineEvent,
-    ReedlineMenu, Signal, Vi, default_emacs_keybindings, default_vi_insert_keybindings, default_vi_normal_keybindings,
+    ColumnarMenu, EditCommand, Emacs, KeyCode, KeyModifiers, Keybindings, MenuBuilder, Reedline, ReedlineEvent, ReedlineMenu, Signal, Vi,
+    default_emacs_keybindings, default_vi_insert_keybindings, default_vi_normal_keybindings,
 };
 
 use super::Shell;
 use super::completer::SqlCompleter;
 use super::highlighter::SqlHighlighter;
+use super::hinter::StatementHinter;
 use super::history::DiscreetHistory;
 use super::places;
 use super::prompt::MillPrompt;
@@ -96,7 +97,7 @@ fn make(shell: &Shell<'_>) -> Reedline {
         .with_break_signal(must_end(shell))
         .with_poll_interval(POLL_EVERY);
     if has_color {
-        line = line.with_hinter(Box::new(DefaultHinter::default().with_style(hint_style)));
+        line = line.with_hinter(Box::new(StatementHinter::new(hint_style)));
     }
     if let Some(history) = history() {
         line = line.with_history(Box::new(history));

@@ -14,6 +14,12 @@ pub(crate) enum Piece {
         line: usize,
     },
     Command(Call),
+    /// `COPY … FROM STDIN;` with the rows behind it, up to a line `\.`; `None`: they come from elsewhere.
+    Copy {
+        text: String,
+        data: Option<String>,
+        line: usize,
+    },
 }
 
 /// A command as typed.
@@ -29,7 +35,7 @@ pub(crate) struct Call {
 
 impl Call {
     fn of(line: &str, query: Option<&str>) -> Self {
-        let body = &line[1..];
+        let body = line.strip_prefix(['\\', '.']).unwrap_or(line);
         let end = body.find(|c: char| c.is_whitespace() || (c == '(' || c == '\'')).unwrap_or(body.len());
         let (name, args) = body.split_at(end);
         let query = query.map(|query| query.trim().to_owned()).filter(|query| !query.is_empty());
@@ -64,8 +70,21 @@ impl Call {
     }
 }
 
-/// True if a line is a command: `\d`, `.tables`; a number such as `.5` is none.
+/// Words that people try first, and that begin no SQL.
+const BARE_WORDS: &[&str] = &["exit", "quit", "?"];
+
+/// `help`, `exit`: a command without its sign.
+fn is_bare_command(line: &str) -> bool {
+    let first_line = line.trim_start().lines().next().unwrap_or_default();
+    let whole = first_line.trim_end_matches(|c: char| c == ';' || c.is_whitespace()).to_ascii_lowercase();
+    BARE_WORDS.contains(&whole.as_str()) || whole == "help" || whole.strip_prefix("help").is_some_and(|topic| topic.starts_with(' '))
+}
+
+/// True if a line is a command: `\d`, `.tables`, `help`; a number such as `.5` is none.
 pub(crate) fn is_command(line: &str) -> bool {
+    if is_bare_command(line) {
+        return true;
+    }
     let mut chars = line.trim_start().chars();
     match chars.next() {
         Some('\\') => true,
@@ -101,7 +120,11 @@ pub(crate) fn pieces(text: &str) -> Vec<Piece> {
         let blank = rest.len() - rest.trim_start().len();
         line += rest[..blank].matches('\n').count();
         rest = &rest[blank..];
-        let used = if is_command(rest) { command_piece(rest, &mut pieces) } else { sql_piece(rest, line, &mut pieces) };
+        let used = match copy_piece(rest, line, &mut pieces) {
+            Some(used) => used,
+            None if is_command(rest) => command_piece(rest, &mut pieces),
+            None => sql_piece(rest, line, &mut pieces),
+        };
         line += rest[..used].matches('\n').count();
         rest = &rest[used..];
     }
@@ -112,6 +135,52 @@ fn command_piece(rest: &str, pieces: &mut Vec<Piece>) -> usize {
     let end = rest.find('\n').unwrap_or(rest.len());
     pieces.push(Piece::Command(Call::of(rest[..end].trim_end(), None)));
     end
+}
+
+/// SQL up to and with a `COPY … FROM STDIN`, if no command stands before it.
+fn copy_piece(rest: &str, line: usize, pieces: &mut Vec<Piece>) -> Option<usize> {
+    const END_OF_DATA: &str = "\\.";
+    if !rest.to_ascii_lowercase().contains("stdin") {
+        return None;
+    }
+    let copy = statement_parts(rest).into_iter().find(|part| is_copy_in(&rest[part.range.clone()]))?.range;
+    let before = &rest[..copy.start];
+    if is_command(before) || before.lines().any(is_command) {
+        return None;
+    }
+    if !before.trim().is_empty() {
+        pieces.push(Piece::Sql { text: before.to_owned(), line });
+    }
+    let text = rest[copy.clone()].trim().to_owned();
+    let line = line + rest[..copy.end].trim_end().matches('\n').count() - text.matches('\n').count();
+    let behind = (copy.end + 1).min(rest.len());
+    let data_start = match rest[behind..].find('\n') {
+        Some(end) if rest[behind..behind + end].trim().is_empty() => behind + end + 1,
+        _ => {
+            pieces.push(Piece::Copy { text, data: None, line });
+            return Some(behind);
+        }
+    };
+    let body = &rest[data_start..];
+    let mut data_end = 0;
+    let mut used = rest.len();
+    for row in body.split_inclusive('\n') {
+        if row.trim_end() == END_OF_DATA {
+            used = data_start + data_end + row.len();
+            break;
+        }
+        data_end += row.len();
+    }
+    let data = (!body.trim().is_empty()).then(|| body[..data_end].to_owned());
+    pieces.push(Piece::Copy { text, data, line });
+    Some(used)
+}
+
+/// True for a statement that takes its rows from the client.
+pub(crate) fn is_copy_in(sql: &str) -> bool {
+    let parts = scan(sql).into_iter().filter(|part| !matches!(part.kind, TextKind::Blank | TextKind::Comment));
+    let words: Vec<String> = parts.map(|part| sql[part.range].to_ascii_lowercase()).collect();
+    words.first().is_some_and(|first| first == "copy") && words.windows(2).any(|pair| pair == ["from", "stdin"])
 }
 
 /// SQL up to the next line that is a command, or to a command behind it.
@@ -156,6 +225,7 @@ mod tests {
         let show = |piece| match piece {
             Piece::Sql { text, line } => format!("{line}: {}", text.trim()),
             Piece::Command(call) => format!("{}({}) of {:?}", call.name, call.args, call.query),
+            Piece::Copy { text, data, line } => format!("{line}: {text} with {data:?}"),
         };
         pieces(text).into_iter().map(show).collect()
     }
@@ -169,6 +239,33 @@ mod tests {
         );
         assert_eq!(shown("SELECT 1; SELECT 2 \\watch 3"), ["0: SELECT 1;", "watch(3) of Some(\"SELECT 2\")"]);
         assert_eq!(shown("\\copy (SELECT 1) to 'a b.csv'"), ["copy((SELECT 1) to 'a b.csv') of None"]);
+    }
+
+    #[test]
+    fn words_that_people_try_first_are_commands() {
+        for text in ["help", "exit;", " quit ", "?", "HELP windows;"] {
+            assert!(is_complete(text) && is_command(text), "{text}");
+        }
+        for text in ["helper", "exit now", "quit, x", "SELECT 1\nhelp"] {
+            assert!(!is_command(text), "{text}");
+        }
+        assert_eq!(shown("help windows;\nSELECT 1;"), ["help(windows) of None", "1: SELECT 1;"]);
+        assert_eq!(shown("?"), ["?() of None"]);
+    }
+
+    #[test]
+    fn rows_stand_behind_their_copy() {
+        assert_eq!(
+            shown("SELECT 1;\nCOPY t (a) FROM STDIN;\n1\n2;'\n\\.\nSELECT 2;"),
+            ["0: SELECT 1;", "1: COPY t (a) FROM STDIN with Some(\"1\\n2;'\\n\")", "5: SELECT 2;"]
+        );
+        assert_eq!(
+            shown("\\copy t from 'x'\nCOPY t FROM STDIN;\n1\n\\."),
+            ["copy(t from 'x') of None", "1: COPY t FROM STDIN with Some(\"1\\n\")"]
+        );
+        assert_eq!(shown("copy t from stdin (format csv)"), ["0: copy t from stdin (format csv) with None"]);
+        assert_eq!(shown("COPY t FROM STDIN; SELECT 1;"), ["0: COPY t FROM STDIN with None", "0: SELECT 1;"]);
+        assert_eq!(shown("COPY (SELECT 1) TO STDOUT;"), ["0: COPY (SELECT 1) TO STDOUT;"]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A screen that is drawn anew every so often until the person leaves: `\watch`, `\pipelines`.
+//! A screen that is drawn anew every so often until the person leaves: `\watch`, `\pipelines`, `\live`.
 
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ const KEYS_EVERY: Duration = Duration::from_millis(40);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Look {
     Again,
+    /// The screen was cleared: the terminal has another size.
+    Cleared,
     Leave,
 }
 
@@ -48,7 +50,7 @@ impl Live {
                     Key::Resized => {
                         let text = self.frame.resized();
                         shell.screen.rows().write_all(text.as_bytes())?;
-                        return Ok(Look::Again);
+                        return Ok(Look::Cleared);
                     }
                     Key::Text => {}
                 }

@@ -16,12 +16,15 @@ mod backend;
 mod chart;
 mod commands;
 mod completer;
+mod copy_stream;
 mod editor;
 mod highlighter;
+mod hinter;
 mod history;
 mod input;
 mod keywords;
 mod live;
+mod live_table;
 mod names;
 mod pager;
 mod places;
@@ -111,10 +114,14 @@ pub(crate) struct Shell<'a> {
     names: SharedNames,
     /// The last statement that gave rows.
     last_query: Option<String>,
+    /// The last chart and its query.
+    last_chart: Option<(chart::Spec, String)>,
     /// What the next prompt begins with.
     typed_ahead: String,
     failures_told: BTreeSet<String>,
     include_depth: usize,
+    /// What stands behind the `COPY … FROM STDIN` that runs.
+    copy_data: Option<String>,
     /// A person is there; otherwise nothing is drawn in place, nothing waits for a key.
     is_interactive: bool,
 }
@@ -128,6 +135,12 @@ pub(crate) fn run(options: &Options, runtime: &Runtime, screen: &mut Screen) -> 
             1
         }
     }
+}
+
+/// True for a script that has commands in it, at the beginning of a line or behind a statement.
+pub(crate) fn has_commands(sql: &str) -> bool {
+    let is_command = |piece: &Piece| matches!(piece, Piece::Command(_) | Piece::Copy { .. });
+    (sql.contains('\\') || sql.lines().any(|line| line.starts_with('.')) || input::is_copy_in(sql)) && pieces(sql).iter().any(is_command)
 }
 
 /// Runs scripts that have commands in them; the exit code.
@@ -179,9 +192,11 @@ impl<'a> Shell<'a> {
             variables: BTreeMap::new(),
             names: SharedNames::default(),
             last_query: None,
+            last_chart: None,
             typed_ahead: String::new(),
             failures_told: BTreeSet::new(),
             include_depth: 0,
+            copy_data: None,
             is_interactive,
         })
     }
@@ -226,7 +241,10 @@ impl<'a> Shell<'a> {
             (Some(data), None) => format!("data in {data}"),
             (None, None) => "in memory; --data DIR keeps tables and pipelines".to_owned(),
         };
-        self.screen.note(&format!("Millstream {} ({place})\n\\help explains, Tab completes, \\q leaves.", env!("CARGO_PKG_VERSION")));
+        self.screen.note(&format!(
+            "Millstream {} ({place})\n\\help explains (\\help start: the first minute), Tab completes, \\q leaves.",
+            env!("CARGO_PKG_VERSION")
+        ));
     }
 
     fn run_start_files(&mut self) {
@@ -269,6 +287,12 @@ impl<'a> Shell<'a> {
             match piece {
                 Piece::Sql { text, line } => self.run_sql(&text, name, line)?,
                 Piece::Command(call) => commands::run(self, &call)?,
+                Piece::Copy { text, data, line } => {
+                    self.copy_data = data;
+                    let ran = self.run_sql(&text, name, line);
+                    self.copy_data = None;
+                    ran?;
+                }
             }
         }
         Ok(())

@@ -8,6 +8,9 @@ use millstream::connectors::Connector;
 /// Tables whose columns are looked up; with more, those further down the alphabet complete without columns.
 const DESCRIBED_TABLES_MAX: usize = 500;
 
+/// The word for a view whose rows are kept.
+pub(crate) const MATERIALIZED_VIEW: &str = "materialized view";
+
 /// A connector with its options.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ConnectorNames {
@@ -50,9 +53,13 @@ impl Names {
 
 /// Names of tables and views, from the rows of `SHOW TABLES` and `SHOW VIEWS`.
 pub(crate) fn described(tables: Vec<Vec<String>>, views: Vec<Vec<String>>) -> Names {
-    let named =
-        |rows: Vec<Vec<String>>, kind: &'static str| rows.into_iter().filter_map(move |row| Some((row.first()?.clone(), kind.to_owned())));
-    Names { tables: named(tables, "table").chain(named(views, "view")).collect(), ..Names::default() }
+    let table = |row: Vec<String>| Some((row.first()?.clone(), "table".to_owned()));
+    let view = |row: Vec<String>| {
+        let is_materialized = row.get(1).is_some_and(|kind| kind == "materialized");
+        Some((row.first()?.clone(), if is_materialized { MATERIALIZED_VIEW } else { "view" }.to_owned()))
+    };
+    let tables = tables.into_iter().filter_map(table).chain(views.into_iter().filter_map(view)).collect();
+    Names { tables, ..Names::default() }
 }
 
 /// The connectors with their options.

@@ -51,7 +51,7 @@ enum Step {
 }
 
 /// Lines above this one stay in sight: the names of columns.
-fn header_lines(lines: &[&str]) -> usize {
+pub(super) fn header_lines(lines: &[&str]) -> usize {
     let is_rule = |line: &&str| line.len() > 2 && line.chars().all(|c| c == '-' || c == '+');
     if lines.get(1).is_some_and(is_rule) { 2 } else { 0 }
 }

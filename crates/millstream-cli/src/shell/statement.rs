@@ -40,6 +40,8 @@ pub(crate) trait View {
     }
     /// No more rows come.
     fn finish(&mut self, screen: &mut Screen) -> io::Result<()>;
+    /// What runs, from time to time, for a view that draws in place.
+    fn progress(&mut self, _now: Duration, _running: &[Progress]) {}
     /// It draws in place: `q` leaves, and there is no live line.
     fn is_live(&self) -> bool {
         false
@@ -53,6 +55,8 @@ pub(crate) struct Ended {
     pub(crate) elapsed: Duration,
     pub(crate) progress: Progress,
     pub(crate) stopped: Option<Signal>,
+    /// The person has left what was drawn in place.
+    pub(crate) left: bool,
     /// The view had enough.
     pub(crate) is_cut: bool,
 }
@@ -95,6 +99,8 @@ impl Shell<'_> {
                 self.screen.note(&format!("{message}{time}"));
                 Ok(())
             }
+            Answer::CopyIn(copy) => self.copy_in(copy, start),
+            Answer::CopyOut(copy) => self.copy_out(copy, start),
             Answer::Pipeline(name) => {
                 self.screen.note(&format!("pipeline {name} started (\\pipelines shows it at work)"));
                 Ok(())
@@ -179,7 +185,8 @@ impl Shell<'_> {
             let end = shown?;
             finished?;
             let elapsed = clock.monotonic().saturating_sub(start);
-            Ok(Ended { rows: end.rows, elapsed, progress, stopped: end.stopped, is_cut: !end.at_end && end.stopped.is_none() && !end.left })
+            let is_cut = !end.at_end && end.stopped.is_none() && !end.left;
+            Ok(Ended { rows: end.rows, elapsed, progress, stopped: end.stopped, left: end.left, is_cut })
         })
     }
 
@@ -204,6 +211,14 @@ impl Shell<'_> {
         if let Some(text) = missing_rows(last.rejected_rows, last.last_rejected.as_deref(), last.late_rows, last.untimed_rows) {
             self.screen.warning(&text);
         }
+    }
+}
+
+impl Shell<'_> {
+    /// The line under what was drawn in place and left.
+    pub(super) fn tell_stopped(&mut self, ended: &Ended) {
+        let text = stopped_summary(ended);
+        self.screen.note(&text);
     }
 }
 
@@ -357,7 +372,7 @@ impl Drive<'_> {
     }
 
     fn refresh_status(&mut self, now: Duration, backend: &Backend) -> io::Result<()> {
-        if now < self.status_at || !self.is_interactive || self.view.is_live() {
+        if now < self.status_at || !self.is_interactive {
             return Ok(());
         }
         self.status_at = now + STATUS_EVERY;
@@ -371,6 +386,12 @@ impl Drive<'_> {
         let is_stream = self.rows.flow() == Flow::Stream || self.rows.flow() == Flow::Unknown && own.rows_out > 0;
         if is_stream && own.is_running {
             running.insert(0, own);
+        }
+        if self.view.is_live() {
+            // Of a stream its own figures are told, first in the list; of what ends, those of what feeds it.
+            let told = if is_stream && running.first().is_some_and(|first| first.is_running) { &running[..1] } else { &running[..] };
+            self.view.progress(now, told);
+            return Ok(());
         }
         let elapsed = now.saturating_sub(self.start);
         let word = match (self.paused, is_stream) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use millstream_time::{Clock, SystemClock};
 use tempfile::{TempDir, tempdir};
 
-use crate::terminal::{PROMPT, Terminal};
+use crate::terminal::{PROMPT, Terminal, within};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_millstream");
 /// Never ends.
@@ -125,19 +125,76 @@ fn a_server_is_used_as_an_engine_of_ones_own() {
     let screen = run(&terminal, "SELECT auction,\r  prise FROM bids;", "did you mean 'price'");
     assert!(screen.contains("(SQLSTATE 42703)") && screen.contains("LINE 2:   prise FROM bids") && screen.contains("^^^^^"), "{screen}");
     clear(&terminal);
-    terminal.type_text("SELECT max(auct\t) AS top FROM bi\t");
-    terminal.see("SELECT max(auction) AS top FROM bids");
+    // What exists is asked for beside the prompt, which does not wait for it.
+    let completed = |screen: &str| screen.contains("SELECT max(auction) AS top FROM bids");
+    for _ in 0..100 {
+        terminal.type_text("SELECT max(auct\t) AS top FROM bi\t");
+        let screen = terminal.wait("what was typed", |screen| screen.contains(") AS top FROM bi"));
+        if completed(&screen) || completed(&terminal.see("bi")) {
+            break;
+        }
+        terminal.type_text("\x03");
+        clear(&terminal);
+    }
+    terminal.wait("names that are completed", completed);
     run(&terminal, ";", "top");
     assert!(run(&terminal, "\\d bids", "DECIMAL(10, 2)").contains("auction"));
     run(&terminal, "\\dt", "bids");
     run(&terminal, "\\copy bids to 'bids.parquet'", "2 rows into");
     assert!(home.path().join("bids.parquet").is_file());
     clear(&terminal);
-    run(&terminal, "COPY bids FROM STDIN;", "\\copy (SELECT");
+    terminal.type_text("COPY bids FROM STDIN;\r");
+    terminal.see(">>");
+    terminal.type_text("7\t1.25\t\\N\t\\N\r\\.\r");
+    terminal.wait("the copied row", |screen| screen.contains("COPY 1") && at_prompt(screen));
+    run(&terminal, "\\copy bids from 'bids.parquet'", "2 rows from");
+    run(&terminal, "SELECT count(*) AS n, sum(auction) AS total FROM bids;", "5 |    13");
     // Typed ahead of the prompt.
     run(&terminal, "\\set parallelism 3\r\\set parallelism", "parallelism = 3");
     terminal.type_text("\\q\r");
     assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn rows_go_in_and_out_by_copy() {
+    let server = Server::start();
+    let at = server.address();
+    let folder = server.folder.path();
+    fs::write(folder.join("zips.csv"), "zip,name\n01234,\"B, \"\"x\"\"\"\n00007,\n").unwrap();
+    fs::write(folder.join("turned.ndjson"), "{\"name\": \"json\", \"zip\": \"9\"}\n").unwrap();
+    let script = "CREATE TABLE z (zip TEXT, name TEXT);\n\\copy z from 'zips.csv'\n\\copy z from 'turned.ndjson'\n\
+         COPY z (zip) FROM STDIN;\n1\n2;'\n\\.\nCOPY (SELECT zip, name FROM z ORDER BY zip) TO STDOUT WITH (FORMAT csv);\n";
+    let (output, out, err) = server.run(&at, &[], &[], script);
+    assert!(output.status.success(), "{err}");
+    assert_eq!(out, "00007,\n01234,\"B, \"\"x\"\"\"\n1,\n2;',\n9,json\n");
+    let (_, out, err) = server.run(
+        &at,
+        &["-c", "COPY z FROM STDIN (FORMAT csv)", "-c", "SELECT count(*) AS n FROM z", "--format", "csv"],
+        &[],
+        "a,b\nc,d\n",
+    );
+    assert_eq!(out, "n\n7\n", "{err}");
+    let (output, _, err) = server.run(&at, &["-c", "\\copy z (nothing) from 'zips.csv'"], &[], "");
+    assert!(output.status.code() == Some(1) && err.contains("nothing"), "{err}");
+    let (output, _, err) = server.run(&at, &["-c", "SELECT * FROM 'zips.csv'"], &[], "");
+    assert!(output.status.code() == Some(1) && err.contains("SQLSTATE 42501") && err.contains("--server-files"), "{err}");
+}
+
+#[test]
+fn a_materialized_view_at_a_server_is_watched_live() {
+    let (server, home) = (Server::start(), tempdir().unwrap());
+    let terminal = server.shell(home.path(), &[]);
+    run(&terminal, TICKS, "CREATE TABLE");
+    run(&terminal, "CREATE MATERIALIZED VIEW m AS SELECT n / 100 AS hundred FROM ticks WHERE n % 100 = 0;", "CREATE MATERIALIZED VIEW");
+    clear(&terminal);
+    terminal.type_text("\\live SELECT max(hundred) AS newest FROM m\r");
+    let newest = |screen: &str| screen.lines().nth(3).and_then(|line| line.trim().parse::<u64>().ok());
+    terminal.wait("the first rows", |screen| screen.contains("1 row, live") && newest(screen).is_some());
+    let first = newest(&terminal.see("live")).unwrap_or_default();
+    terminal.wait("newer rows at the same place", |screen| newest(screen).is_some_and(|now| now > first + 1));
+    terminal.type_text("q");
+    terminal.wait("the prompt", at_prompt);
+    run(&terminal, "\\dt+", "datagen");
 }
 
 #[test]
@@ -154,8 +211,7 @@ fn control_c_cancels_at_the_server() {
         terminal.wait("the prompt", |screen| screen.contains("stopped after") && at_prompt(screen));
         let took = terminal.elapsed() - before;
         println!("prompt after Ctrl-C at a server: {took:?}");
-        // The promise is 200 ms on a machine that has nothing else to do.
-        assert!(took < Duration::from_secs(3), "{took:?}");
+        assert!(took < within(Duration::from_millis(200), Duration::from_secs(3)), "{took:?}");
         run(&terminal, "SELECT 6 * 7 AS answer;", "42");
     }
     run(&terminal, "CREATE MATERIALIZED VIEW m AS SELECT n FROM ticks WHERE n % 100 = 0;", "CREATE MATERIALIZED VIEW");

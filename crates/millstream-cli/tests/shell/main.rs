@@ -11,7 +11,7 @@ use std::fs;
 use std::time::Duration;
 
 use tempfile::{TempDir, tempdir};
-use terminal::Terminal;
+use terminal::{Terminal, within};
 
 const BIDS: &str = "CREATE TABLE bids (auction BIGINT, price BIGINT, date_time TIMESTAMP(3), \
      WATERMARK FOR date_time AS date_time - INTERVAL '4' SECOND) \
@@ -34,6 +34,67 @@ fn a_statement_goes_on_until_its_semicolon() {
     terminal.run("  1 + 2 AS three;", "three");
     let screen = terminal.see("(1 row");
     assert!(screen.contains("a;b  |     3"), "{screen}");
+}
+
+#[test]
+fn what_newcomers_type_is_understood() {
+    let (_home, terminal) = shell();
+    terminal.type_text("help files\r");
+    terminal.see("A file is a table by its name in quotes");
+    terminal.clear();
+    terminal.type_text("SELECT 1 AS one\r\r");
+    terminal.see("a statement ends with ;");
+    terminal.run(";", "(1 row");
+    terminal.clear();
+    terminal.run("selct 1;", "did you mean SELECT?");
+    let screen = terminal.run("\r", "did you mean SELECT?");
+    assert_eq!(screen.matches("error").count(), 1, "{screen}");
+    terminal.run("\\df date_trunk", "did you mean date_trunc?");
+    terminal.type_text("\\df date_trunc\r");
+    terminal.see("date_trunc(precision, expression)");
+    terminal.type_text("q");
+    terminal.clear();
+    terminal.type_text("exit\r");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn a_materialized_view_is_kept_up_to_date_in_place() {
+    let (_home, terminal) = shell();
+    terminal.run(TICKS, "CREATE TABLE");
+    terminal.run("CREATE MATERIALIZED VIEW m AS SELECT n % 3 AS k, n FROM ticks;", "pipeline m started");
+    terminal.clear();
+    terminal.type_text("\\live SELECT k, max(n) AS newest FROM m GROUP BY k ORDER BY k\r");
+    let newest = |screen: &str| screen.lines().nth(3).and_then(|line| line.rsplit('|').next()?.trim().parse::<u64>().ok());
+    let screen = terminal.wait("three rows", |screen| screen.contains("3 rows, live | m: ") && newest(screen).is_some());
+    let first = newest(&screen).unwrap();
+    let screen = terminal.wait("newer rows", |screen| newest(screen).is_some_and(|now| now > first + 100));
+    assert!(screen.matches("newest").count() == 2 && screen.lines().count() < 10, "drawn at the same place:\n{screen}");
+    terminal.resize(20, 60);
+    terminal.wait("the new size", |screen| {
+        screen.lines().next().is_some_and(|line| line.trim().starts_with('k')) && screen.contains("3 rows, live")
+    });
+    terminal.type_text(" ");
+    terminal.type_text("q");
+    terminal.prompt();
+    terminal.resize(24, 100);
+    terminal.clear();
+    terminal.type_text("\\chart live bar k newest SELECT k, max(n) AS newest FROM m GROUP BY k ORDER BY k\r");
+    let longest = |screen: &str| screen.lines().nth(4).and_then(|line| Some(line.rsplit_once('█')?.1.trim().to_owned()));
+    let screen = terminal.wait("bars", |screen| screen.contains('█') && longest(screen).is_some());
+    let first = longest(&screen);
+    terminal.wait("other bars", |screen| longest(screen).is_some_and(|now| Some(now) != first));
+    terminal.type_text("q");
+    terminal.prompt();
+    terminal.clear();
+    terminal.type_text("\\live SELECT n FROM ticks\r");
+    terminal.see("/s in");
+    terminal.type_text("\x03");
+    let screen = terminal.see("stopped after");
+    assert!(!screen.contains("error"), "{screen}");
+    terminal.prompt();
+    let screen = terminal.run("\\d m", "materialized view, ");
+    assert!(screen.contains("\\live m follows it"), "{screen}");
 }
 
 #[test]
@@ -81,8 +142,7 @@ fn control_c_stops_a_stream_and_never_the_shell() {
     let screen = terminal.prompt();
     let took = terminal.elapsed() - before;
     assert!(screen.contains("stopped after"), "{screen}");
-    // The promise is 200 ms on a machine that has nothing else to do.
-    assert!(took < Duration::from_secs(3), "{took:?}");
+    assert!(took < within(Duration::from_millis(200), Duration::from_secs(3)), "{took:?}");
     println!("prompt after Ctrl-C: {took:?}");
     terminal.clear();
     terminal.type_text("\x03");
@@ -176,6 +236,8 @@ fn charts_are_drawn_and_saved() {
     assert!(screen.contains('┤') && screen.contains('└') && screen.chars().any(|c| ('\u{2801}'..='\u{28ff}').contains(&c)), "{screen}");
     terminal.run("\\chart bar window_start n > bars.svg", "'bars.svg' is written");
     terminal.run("\\chart > line.png", "'line.png' is written");
+    terminal.run("\\chart > again.svg", "'again.svg' is written");
+    assert!(fs::read_to_string(home.path().join("again.svg")).unwrap().contains("<rect x="), "the last chart was one of bars");
     assert!(fs::read_to_string(home.path().join("bars.svg")).unwrap().contains("<rect"));
     assert!(fs::read(home.path().join("line.png")).unwrap().starts_with(b"\x89PNG"));
     terminal.run("\\chart line window_start m", "has no column 'm'");
@@ -200,9 +262,16 @@ fn pipelines_are_watched_live() {
 #[test]
 fn rows_go_to_files() {
     let (home, terminal) = shell();
-    terminal.run("\\copy (SELECT 1 AS a, 'x' AS b) to 'one.parquet'", "1 rows into");
+    terminal.run("\\copy (SELECT 1 AS a, 'x' AS b) to 'one.parquet'", "1 row into");
     let screen = terminal.run("SELECT a, b FROM 'one.parquet';", "(1 row");
     assert!(screen.contains("1 | x"), "{screen}");
+    terminal.run("CREATE TABLE t (a BIGINT, b TEXT);", "CREATE TABLE");
+    terminal.run("\\copy t from 'one.parquet'", "1 row from");
+    fs::write(home.path().join("turned.csv"), "b,a\n007,2\n").unwrap();
+    terminal.run("\\copy t from 'turned.csv'", "1 row from");
+    terminal.run("SELECT b FROM t WHERE a = 2;", "007");
+    terminal.run("\\dt+", "|    2 |");
+    terminal.clear();
     terminal.run(".mode csv", "mode is csv");
     terminal.run("\\o out.csv", "rows go to");
     terminal.run("SELECT 7 AS seven;", "(1 row");
@@ -277,6 +346,5 @@ fn the_prompt_comes_fast() {
         best = best.min(terminal.elapsed());
     }
     println!("start to prompt: {best:?}");
-    // 100 ms is promised of a release build on an idle machine; this build is neither.
-    assert!(best < Duration::from_secs(2), "{best:?}");
+    assert!(best < within(Duration::from_millis(100), Duration::from_secs(2)), "{best:?}");
 }

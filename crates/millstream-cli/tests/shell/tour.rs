@@ -80,9 +80,16 @@ fn play(terminal: &Terminal, keys: &str) {
 /// A line without times and rates, which differ from run to run.
 fn timeless(line: &str) -> String {
     let line = line.trim_end();
+    // At the right of a prompt stands how many pipelines run.
+    if let Some((head, _)) = line.rsplit_once("   ").filter(|(_, right)| line.starts_with(PROMPT) && right.contains(" pipeline")) {
+        return head.trim_end().to_owned();
+    }
     let cut_after = |part: &str| line.find(part).map(|at| line[..at + part.len()].to_owned());
     if line.starts_with('(') && line.contains(" row") {
         return cut_after(" rows").or_else(|| cut_after(" row")).unwrap_or_default();
+    }
+    if line.contains(" rows, live") {
+        return cut_after(" rows, live").unwrap_or_default();
     }
     if line.starts_with("stopped after") || line.contains("/s in") {
         return line.chars().take(8).collect();

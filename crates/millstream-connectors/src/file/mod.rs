@@ -17,6 +17,7 @@ use arrow::datatypes::SchemaRef;
 use millstream_time::Clock;
 
 pub use config::FileConfig;
+pub use infer::{TextHead, infer_head};
 pub use sink::FileSink;
 pub use source::FileSource;
 

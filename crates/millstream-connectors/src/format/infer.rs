@@ -60,6 +60,10 @@ impl Guess {
         if text == null {
             return Self::Nothing;
         }
+        if has_leading_zero(text) {
+            // A postal code, a number of a phone: as a number it would lose its zeros.
+            return Self::Text;
+        }
         if text.parse::<i64>().is_ok() {
             return Self::Int;
         }
@@ -135,6 +139,21 @@ pub fn infer_json<'a>(lines: impl Iterator<Item = &'a [u8]>, place: &str) -> Res
     Ok(Arc::new(Schema::new(to_fields(&fields))))
 }
 
+/// `007`
+fn has_leading_zero(text: &str) -> bool {
+    text.len() > 1 && text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// True if the first record of a CSV file names the columns.
+pub fn has_header(first: &[u8], options: &CsvOptions) -> bool {
+    let null = options.null_literal.as_deref().unwrap_or_default();
+    match options.header {
+        Header::Present => true,
+        Header::Absent => false,
+        Header::Auto => split_record(first, options).iter().all(|text| Guess::of_text(text, null) == Guess::Text),
+    }
+}
+
 /// The columns of CSV records: named by the header, or `column_1`, `column_2`, …
 pub fn infer_csv<'a>(mut records: impl Iterator<Item = &'a [u8]>, options: &CsvOptions, place: &str) -> Result<SchemaRef> {
     let Some(first) = records.next() else {
@@ -142,13 +161,9 @@ pub fn infer_csv<'a>(mut records: impl Iterator<Item = &'a [u8]>, options: &CsvO
     };
     let null = options.null_literal.as_deref().unwrap_or_default();
     let guess = |text: &String| Guess::of_text(text, null);
+    let is_header = has_header(first, options);
     let first = split_record(first, options);
-    let has_header = match options.header {
-        Header::Present => true,
-        Header::Absent => false,
-        Header::Auto => first.iter().all(|text| guess(text) == Guess::Text),
-    };
-    let mut fields: Vec<(String, Guess)> = if has_header {
+    let mut fields: Vec<(String, Guess)> = if is_header {
         first.into_iter().map(|name| (name, Guess::Nothing)).collect()
     } else {
         first.iter().enumerate().map(|(idx, text)| (format!("column_{}", idx + 1), guess(text))).collect()

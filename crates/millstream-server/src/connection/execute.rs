@@ -60,7 +60,7 @@ impl Connection {
             Command::InsertReturning { insert, table, rows } => {
                 Box::pin(self.insert_returning(insert, table, rows)).await.map(Answer::Rows)
             }
-            Command::Prepare { name, types, statement } => self.prepare_by_sql(name, types, statement),
+            Command::Prepare { name, types, statement } => Box::pin(self.prepare_by_sql(name, types, statement)).await,
             Command::Execute { name, arguments } => Box::pin(self.execute_by_sql(name, arguments)).await,
             Command::Deallocate(name) => self.deallocate(name.as_deref()),
             Command::NoEffect { tag } => done(tag),
@@ -102,7 +102,7 @@ impl Connection {
     /// Plans and starts a query. Errors are placed in its own text.
     pub(super) async fn run_query(&mut self, session: &Session, select: &SelectQuery, text: &str) -> Result<ResultRows> {
         let placed = |error: millstream::Error| WireError::of_engine(&error, text, 0);
-        let prepared = session.prepare(select, text).map_err(placed)?;
+        let prepared = session.prepare(select, text).await.map_err(placed)?;
         let columns = self.plan_columns(prepared.plan());
         // What is wrong with a constant is told before its columns, as in PostgreSQL.
         let looks_ahead = is_constant(prepared.plan());
@@ -162,7 +162,7 @@ impl Connection {
         let session = self.streaming.clone();
         let query = self
             .guarded(async {
-                let prepared = session.prepare(select, &parsed.text).map_err(placed)?;
+                let prepared = session.prepare(select, &parsed.text).await.map_err(placed)?;
                 session.run_prepared(prepared).await.map_err(placed)
             })
             .await?;
@@ -176,7 +176,7 @@ impl Connection {
             Command::Engine(parsed) => match &parsed.statement {
                 Statement::Query(select) => {
                     let placed = |error: millstream::Error| WireError::of_engine(&error, &statement.text, statement.offset);
-                    let prepared = self.session.prepare(select, &statement.text).map_err(placed)?;
+                    let prepared = self.session.prepare(select, &statement.text).await.map_err(placed)?;
                     Ok(Some(self.plan_columns(prepared.plan())))
                 }
                 other if crate::statement::gives_rows(other) => {
@@ -191,7 +191,7 @@ impl Connection {
             Command::InsertReturning { rows, .. } => {
                 let Statement::Query(select) = &rows.statement else { return Ok(None) };
                 let placed = |error: millstream::Error| WireError::of_engine(&error, &rows.text, statement.offset);
-                let prepared = self.session.prepare(select, &rows.text).map_err(placed)?;
+                let prepared = self.session.prepare(select, &rows.text).await.map_err(placed)?;
                 Ok(Some(self.plan_columns(prepared.plan())))
             }
             Command::Show(name) => Ok(Some(self.show(name)?.columns)),

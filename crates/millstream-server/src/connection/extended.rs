@@ -111,7 +111,7 @@ impl Connection {
         if self.transaction.status() == outgoing::TransactionStatus::Failed && !ends_block {
             return Err(WireError::new("25P02", "current transaction is aborted, commands ignored until end of transaction block"));
         }
-        let types = parameters::types_of(&self.server, &self.session, &statement, given)?;
+        let types = parameters::types_of(&self.server, &self.session, &statement, given).await?;
         let nulls = types.iter().map(|pg_type| parameter_literal(None, Format::Text, pg_type)).collect::<Result<Vec<_>>>()?;
         let with_nulls = bound(&statement, &nulls)?;
         let columns = Box::pin(self.columns(&with_nulls)).await?;
@@ -241,13 +241,13 @@ impl Connection {
     }
 
     /// `PREPARE name (types) AS statement`
-    pub(super) fn prepare_by_sql(&mut self, name: &str, types: &[String], statement: &WireStatement) -> Result<Answer> {
+    pub(super) async fn prepare_by_sql(&mut self, name: &str, types: &[String], statement: &WireStatement) -> Result<Answer> {
         if self.statements.contains_key(name) {
             return Err(WireError::new("42P05", format!("prepared statement \"{name}\" already exists")));
         }
         self.check_room(self.statements.len())?;
         let given = types.iter().map(|text| parameters::type_named(text).map(Some)).collect::<Result<Vec<_>>>()?;
-        let types = parameters::types_of(&self.server, &self.session, statement, &given)?;
+        let types = parameters::types_of(&self.server, &self.session, statement, &given).await?;
         let prepared = Prepared { statement: Some(statement.clone()), types, columns: None };
         self.statements.insert(name.to_owned(), Arc::new(prepared));
         Ok(Answer::Done("PREPARE".to_owned()))

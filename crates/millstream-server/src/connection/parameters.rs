@@ -23,7 +23,7 @@ use crate::values::{Format, Lookup, PgType, parameter_literal, type_beside, type
 const PARAMETERS_MAX: usize = 65_535;
 
 /// The types of all parameters.
-pub(super) fn types_of(
+pub(super) async fn types_of(
     server: &ServerState,
     session: &Session,
     statement: &WireStatement,
@@ -60,7 +60,7 @@ pub(super) fn types_of(
         match &parsed.statement {
             Statement::Insert(insert) => fill(&mut types, of_insert(server, insert)),
             Statement::Query(_) => {
-                let found = of_query(server, session, &statement, &types)?;
+                let found = of_query(server, session, &statement, &types).await?;
                 fill(&mut types, found);
             }
             _ => {}
@@ -247,7 +247,7 @@ fn of_insert(server: &ServerState, insert: &Insert) -> HashMap<usize, PgType> {
 }
 
 /// What the planner finds out.
-fn of_query(
+async fn of_query(
     server: &ServerState,
     session: &Session,
     statement: &WireStatement,
@@ -262,7 +262,7 @@ fn of_query(
     visit(&mut known, &mut Binder { values: &literals, leave_unknown: true, missing: None });
     let Command::Engine(parsed) = &known.command else { return Ok(HashMap::new()) };
     let Statement::Query(select) = &parsed.statement else { return Ok(HashMap::new()) };
-    match session.prepare(select, &known.text) {
+    match session.prepare(select, &known.text).await {
         Ok(prepared) => Ok(of_plan(prepared.plan(), &|table, column| server.declared.column(&server.engine, table, column))),
         // A function whose result depends on what is not known: PostgreSQL prefers text then, and so do clients.
         Err(_) => {
@@ -273,7 +273,7 @@ fn of_query(
             let Command::Engine(parsed) = &bound.command else { return Ok(as_text) };
             let Statement::Query(select) = &parsed.statement else { return Ok(as_text) };
             let placed = |error| WireError::of_engine(&error, &statement.text, statement.offset);
-            session.prepare(select, &bound.text).map_err(placed)?;
+            session.prepare(select, &bound.text).await.map_err(placed)?;
             Ok(as_text)
         }
     }

@@ -71,6 +71,27 @@ async fn files_are_for_those_who_were_granted_them() {
         assert_eq!(state(&bi.simple_query(sql).await.expect_err(sql)), "42501", "{sql}");
     }
     assert_eq!(state(&server.connect("user=bi password=bi options='-c role=me'").await.err().unwrap()), "42501");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.csv").display().to_string();
+    std::fs::write(&file, "a\n1\n").unwrap();
+    let statements = [
+        format!("SELECT * FROM '{file}'"),
+        format!("DESCRIBE '{file}'"),
+        format!("EXPLAIN SELECT * FROM '{file}'"),
+        format!("CREATE VIEW over_file AS SELECT * FROM '{file}'"),
+        format!("CREATE TABLE of_file AS SELECT * FROM '{file}'"),
+        format!("SELECT (SELECT max(a) FROM '{file}') AS m"),
+        format!("COPY (SELECT * FROM '{file}') TO STDOUT"),
+        "SELECT * FROM 's3://bucket/x.csv'".to_owned(),
+        "DESCRIBE 's3://bucket/x.csv'".to_owned(),
+    ];
+    for sql in &statements {
+        assert_eq!(state(&bi.batch_execute(sql).await.unwrap_err()), "42501", "{sql}");
+        // As drivers ask.
+        if sql.starts_with("SELECT") {
+            assert_eq!(state(&bi.query(sql, &[]).await.unwrap_err()), "42501", "{sql}");
+        }
+    }
     admin.batch_execute("GRANT pg_read_server_files TO bi").await.unwrap();
     for sql in models {
         assert_ne!(state(&bi.batch_execute(sql).await.unwrap_err()), "42501", "{sql}");
@@ -78,6 +99,11 @@ async fn files_are_for_those_who_were_granted_them() {
     let now = bi.batch_execute(reads).await;
     assert!(now.as_ref().err().is_none_or(|error| state(error) != "42501"), "{now:?}");
     assert_eq!(state(&bi.batch_execute(models[0]).await.unwrap_err()), "58030");
+    for sql in &statements[..6] {
+        bi.batch_execute(sql).await.unwrap();
+    }
+    let rows = bi.query(&format!("SELECT a FROM '{file}' WHERE a = $1"), &[&1_i64]).await.unwrap();
+    assert_eq!(rows[0].get::<_, i64>(0), 1);
     server.stop().await;
 }
 

@@ -8,7 +8,7 @@ use super::Session;
 use super::run_statement::{object_name, rows_of};
 use crate::catalog::{ColumnSource, Object};
 use crate::error::{Error, Result};
-use crate::file_table::is_file_name;
+use crate::file_table::{is_file_name, is_remote, open_file};
 use crate::pipeline::PipelineStatus;
 use crate::query::Outcome;
 
@@ -56,10 +56,6 @@ pub(super) fn show(session: &Session, show: &ShowKind) -> Result<Outcome> {
             };
             rows_of(&["name", "statement"], vec![vec![Some(name), Some(sql)]])
         }
-        ShowKind::Columns(name) => {
-            drop(catalog);
-            describe(session, name)
-        }
         ShowKind::All => {
             let rows = session.settings().all().into_iter().map(|(name, value)| vec![Some(name), Some(value)]);
             rows_of(&["setting", "value"], rows.collect())
@@ -94,7 +90,7 @@ fn connector(object: &Object) -> Option<String> {
     }
 }
 
-pub(super) fn describe(session: &Session, name: &ObjectName) -> Result<Outcome> {
+pub(super) async fn describe(session: &Session, name: &ObjectName) -> Result<Outcome> {
     let name = object_name(name)?;
     let object = session.engine.inner.catalog.read().get(&name).cloned();
     let columns = ["column", "type", "nullable", "kind"];
@@ -115,8 +111,12 @@ pub(super) fn describe(session: &Session, name: &ObjectName) -> Result<Outcome> 
             if let (None, Some(guard)) = (&object, &session.extension) {
                 guard.check_file(&name)?;
             }
-            let plan = futures::executor::block_on(session.engine.inner.context.table_provider(crate::engine::bare(&name)));
-            let schema = plan.map_err(|error| Error::running(&error))?.schema();
+            let context = &session.engine.inner.context;
+            let table = match is_remote(&name) {
+                true => open_file(&context.state(), &name).await?,
+                false => context.table_provider(crate::engine::bare(&name)).await.map_err(|error| Error::running(&error))?,
+            };
+            let schema = table.schema();
             let rows = schema.fields().iter().map(|field| row(field.name(), field.data_type(), field.is_nullable(), "column"));
             rows_of(&columns, rows.collect())
         }

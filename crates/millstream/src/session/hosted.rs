@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::model::PinnedModels;
 use crate::planning::{Planner, check_emit};
 use crate::query::Query;
+use crate::result_names::name_columns;
 use crate::settings::Settings;
 use crate::stored_table::{StoredTable, TableTail};
 use crate::transaction::{Reads, Transaction};
@@ -123,7 +124,7 @@ impl Session {
     ///
     /// # Errors
     /// Anything wrong with the query that shows before it is optimized.
-    pub fn prepare(&self, select: &SelectQuery, sql: &str) -> Result<PreparedQuery> {
+    pub async fn prepare(&self, select: &SelectQuery, sql: &str) -> Result<PreparedQuery> {
         check_emit(select.emit.as_ref())?;
         let settings = self.settings();
         let planner = self.planner(&settings, sql).extended(self.extension.as_deref());
@@ -131,9 +132,13 @@ impl Session {
             Some(extension) => {
                 let mut query = select.query.clone();
                 extension.rewrite(&mut query)?;
-                planner.logical(&query)?
+                planner.logical(&query).await?
             }
-            None => planner.logical(&select.query)?,
+            None => {
+                let mut query = select.query.clone();
+                name_columns(&mut query);
+                planner.logical(&query).await?
+            }
         };
         let Planner { state, epoch_clock, models, .. } = planner;
         Ok(PreparedQuery { logical, state, epoch_clock, models, settings, sql: sql.to_owned() })

@@ -148,7 +148,7 @@ impl New<'_> {
         }
         let settings = session.settings();
         let planner = session.planner(&settings, self.sql);
-        let input = planner.logical(&query.query)?;
+        let input = planner.logical(&query.query).await?;
         let learner = self.learner(name, initial.clone(), true)?;
         let learn = |input| learn_plan(&learner, input, &Columns::default()).map_err(|error| planner.error(&error));
         let logical = learn(input.clone())?;

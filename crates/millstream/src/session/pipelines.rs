@@ -133,7 +133,7 @@ pub(super) async fn insert_into(session: &Session, insert: &Insert, sql: &str) -
     let target = sink_target(session, &table)?;
     let settings = session.settings();
     let planner = session.planner(&settings, sql);
-    let logical = planner.logical(&insert.query.query)?;
+    let logical = planner.logical(&insert.query.query).await?;
     let columns: Vec<String> = insert.columns.iter().map(identifier_text).collect();
     let logical = planner.conform(logical, target.schema(), &table, &columns)?;
     if let Some(outcome) = session.adopted_pipeline(sql) {
@@ -178,7 +178,7 @@ pub(super) async fn create_sink(session: &Session, create: &CreateSink, sql: &st
     }
     let settings = session.settings();
     let planner = session.planner(&settings, sql);
-    let logical = planner.logical(&create.query.query)?;
+    let logical = planner.logical(&create.query.query).await?;
     match &create.target {
         SinkTarget::Into(table) => {
             let table = object_name(table)?;

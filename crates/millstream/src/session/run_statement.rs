@@ -50,8 +50,9 @@ async fn dispatch(session: &Session, statement: &Statement, sql: &str) -> Result
         )),
         Statement::Drop(drop) => Box::pin(objects::drop_object(session, drop)).await,
         Statement::Show(ShowKind::Checkpoints(pipeline)) => pipelines::show_checkpoints(session, pipeline.as_ref()).await,
+        Statement::Show(ShowKind::Columns(name)) => describe::describe(session, name).await,
         Statement::Show(show) => describe::show(session, show),
-        Statement::Describe(name) => describe::describe(session, name),
+        Statement::Describe(name) => describe::describe(session, name).await,
         Statement::Set(set) => set_option(session, set),
         Statement::Reset(name) => reset(session, name.as_deref()),
         Statement::Explain(explain) => explain_statement(session, explain, sql).await,
@@ -82,7 +83,7 @@ pub(crate) fn object_name(name: &ast::ObjectName) -> Result<String> {
 }
 
 async fn select(session: &Session, query: &SelectQuery, sql: &str) -> Result<Outcome> {
-    let prepared = session.prepare(query, sql)?;
+    let prepared = session.prepare(query, sql).await?;
     Ok(Outcome::Rows(session.run_prepared(prepared).await?))
 }
 
@@ -134,7 +135,7 @@ async fn explain_statement(session: &Session, explain: &Explain, sql: &str) -> R
     };
     let settings = session.settings();
     let planner = session.planner(&settings, sql);
-    let logical = planner.logical(query)?;
+    let logical = planner.logical(query).await?;
     let lines = match planner.plan(&logical)? {
         Planned::Bounded(plan) => {
             let mut lines: Vec<String> = vec!["Query: bounded".to_owned()];

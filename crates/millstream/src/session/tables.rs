@@ -172,7 +172,7 @@ async fn run_to_its_end(
     check_emit(query.emit.as_ref())?;
     let settings = session.settings();
     let planner = session.planner(&settings, sql);
-    let mut logical = planner.logical(&query.query)?;
+    let mut logical = planner.logical(&query.query).await?;
     let schema = if create.columns.is_empty() { result_columns(&logical, name)? } else { catalog::stored_columns(create, name)? };
     if !create.columns.is_empty() {
         logical = planner.conform(logical, &schema, name, &[])?;

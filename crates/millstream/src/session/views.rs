@@ -34,7 +34,7 @@ pub(super) async fn create_view(session: &Session, create: &CreateView, sql: &st
     check_emit(create.query.emit.as_ref())?;
     let settings = session.settings();
     let planner = session.planner(&settings, sql);
-    let plan = view_plan(&planner, create, &name)?;
+    let plan = view_plan(&planner, create, &name).await?;
     // What is wrong with the query is told now, not when it is first used.
     planner.plan(&plan)?;
     let _definitions = session.engine.inner.definitions.lock().await;
@@ -52,8 +52,8 @@ fn modifiers(create: &CreateView) -> Modifiers {
 }
 
 /// The query, its columns named as the view says.
-fn view_plan(planner: &Planner<'_>, create: &CreateView, name: &str) -> Result<LogicalPlan> {
-    let plan = planner.logical(&create.query.query)?;
+async fn view_plan(planner: &Planner<'_>, create: &CreateView, name: &str) -> Result<LogicalPlan> {
+    let plan = planner.logical(&create.query.query).await?;
     if create.columns.is_empty() {
         return Ok(plan);
     }
@@ -72,7 +72,7 @@ pub(super) async fn create_materialized_view(session: &Session, create: &CreateV
     let definition = Definition { name: name.clone(), sql: sql.to_owned(), retention: retention(create)? };
     let settings = session.settings();
     let planner = session.planner(&settings, sql);
-    let logical = view_plan(&planner, create, &name)?;
+    let logical = view_plan(&planner, create, &name).await?;
     let schema = result_columns(&logical, &name)?;
     let Planned::Pipeline { plan, streams } = planner.plan(&logical)? else { return Err(nothing_to_follow(&name)) };
     let side_tables = SideTables::find(session, &plan, &streams, late_into)?;

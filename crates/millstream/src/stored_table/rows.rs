@@ -131,6 +131,13 @@ impl Rows {
         Ok(kept.flat_map(|segment| &segment.batches).chain(ahead).cloned().collect())
     }
 
+    /// How many rows are held, and in how many bytes of memory.
+    pub(super) fn held(&self) -> (u64, u64) {
+        let kept = self.segments.iter().flat_map(|segment| &segment.batches);
+        let all = kept.chain(self.ahead.values().flatten()).chain(&self.open);
+        all.fold((0, 0), |(rows, bytes), batch| (rows + batch.num_rows() as u64, bytes + batch.get_array_memory_size() as u64))
+    }
+
     /// The rows from place `from` on.
     pub(super) fn tail(&self, from: u64) -> Result<TableTail> {
         if let Some(error) = &self.failed {

@@ -9,6 +9,11 @@ use crate::shell::Failure;
 use crate::shell::names::{Names, connectors_of, described};
 use crate::status_line::Progress;
 
+/// `COPY …`
+fn is_copy(sql: &str) -> bool {
+    sql.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("copy"))
+}
+
 /// The engine and the shell's session of it.
 pub(crate) struct Embedded {
     engine: Engine,
@@ -41,6 +46,11 @@ impl Embedded {
     }
 
     pub(super) async fn run(&self, statement: &Statement) -> Result<Answer, Failure> {
+        if is_copy(&statement.text) {
+            let hint =
+                "hint: \\copy t from 'file.csv' reads a file into a table, \\copy (SELECT …) to 'file.csv' writes one; COPY is for servers";
+            return Err(Failure::Message(format!("COPY needs a server ({hint})")));
+        }
         let Some(parsed) = &statement.parsed else { return Err(Failure::Message("this statement was not parsed".to_owned())) };
         Ok(match self.session.run(parsed).await? {
             Outcome::Done { message } => Answer::Done(message),

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use millstream::{ParsedStatement, statement_parts};
 
-use self::connected::Connected;
+use self::connected::{Connected, CopyIn, CopyOut};
 pub(crate) use self::embedded::Embedded;
 pub(crate) use self::rows::{Flow, Rows};
 use super::Failure;
@@ -46,6 +46,10 @@ pub(crate) enum Answer {
     /// A pipeline of this name runs on.
     Pipeline(String),
     Rows(Rows),
+    /// It waits for rows.
+    CopyIn(CopyIn),
+    /// Rows come as bytes.
+    CopyOut(CopyOut),
 }
 
 /// Something that the person should know and that is no error.

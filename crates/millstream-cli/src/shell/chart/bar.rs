@@ -3,13 +3,32 @@
 use unicode_width::UnicodeWidthStr;
 
 use super::canvas::colored;
-use super::data::Data;
+use super::data::{Axis, Data};
 use super::ticks;
 
 const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 
 /// The bars of all series: of an x that comes twice the last counts.
 pub(super) fn bars(data: &Data) -> Vec<(String, usize, f64)> {
+    named_bars(data, |x| data.x_text(x))
+}
+
+/// The same, with times as short as they can be told apart.
+pub(super) fn short_bars(data: &Data) -> Vec<(String, usize, f64)> {
+    let (low, high) = data.range().0;
+    let seconds = data.series().iter().flat_map(|series| &series.points).any(|(x, _)| x.rem_euclid(60_000.0) != 0.0);
+    let step = match ticks::common_date(low, high) {
+        Some(_) if seconds => 1_000.0,
+        Some(_) => 60_000.0,
+        None => 1.0,
+    };
+    match data.axis {
+        Axis::Time => named_bars(data, |x| if step > 1.0 { ticks::time_of_day(x, step) } else { data.x_text(x) }),
+        _ => bars(data),
+    }
+}
+
+fn named_bars(data: &Data, x_text: impl Fn(f64) -> String) -> Vec<(String, usize, f64)> {
     let mut bars: Vec<(f64, usize, f64)> = Vec::new();
     for (number, series) in data.series().iter().enumerate() {
         let mut last: std::collections::BTreeMap<u64, (usize, f64)> = std::collections::BTreeMap::new();
@@ -20,8 +39,8 @@ pub(super) fn bars(data: &Data) -> Vec<(String, usize, f64)> {
     }
     bars.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     let name = |x: f64, number: usize| match data.series()[number].name.as_str() {
-        "" => data.x_text(x),
-        series => format!("{} {series}", data.x_text(x)),
+        "" => x_text(x),
+        series => format!("{} {series}", x_text(x)),
     };
     bars.into_iter().map(|(x, number, y)| (name(x, number), number, y)).collect()
 }

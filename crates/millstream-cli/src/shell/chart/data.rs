@@ -187,6 +187,15 @@ impl Data {
         }
     }
 
+    /// The name of x; with the date, if all times are of one day.
+    pub(crate) fn x_caption(&self) -> String {
+        let (x, _) = self.range();
+        match super::ticks::common_date(x.0, x.1).filter(|_| self.axis == Axis::Time) {
+            Some(date) => format!("{}, {date}", self.x_name),
+            None => self.x_name.clone(),
+        }
+    }
+
     /// What is not in the picture.
     pub(crate) fn dropped_note(&self) -> Option<String> {
         let points = (self.dropped_points > 0).then(|| format!("the {} oldest points are left out", self.dropped_points));

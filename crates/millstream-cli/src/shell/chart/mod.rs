@@ -47,6 +47,8 @@ const KINDS: &[(&str, Kind)] = &[("line", Kind::Line), ("bar", Kind::Bar), ("spa
 /// What is to be drawn; columns that are not named are chosen by their types.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Spec {
+    /// The query is run again and again.
+    pub(crate) is_live: bool,
     pub(crate) kind: Kind,
     pub(crate) x: Option<String>,
     pub(crate) y: Option<String>,
@@ -54,9 +56,13 @@ pub(crate) struct Spec {
 }
 
 impl Spec {
-    /// `[line|bar|spark|hist] [x] [y] [by series]`
+    /// `[live] [line|bar|spark|hist] [x] [y] [by series]`
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut words: Vec<String> = split_words(text);
+        let is_live = words.first().is_some_and(|word| word.eq_ignore_ascii_case("live"));
+        if is_live {
+            words.remove(0);
+        }
         let kind = words.first().and_then(|word| KINDS.iter().find(|(name, _)| word.eq_ignore_ascii_case(name)));
         let kind = match kind {
             Some((_, kind)) => {
@@ -80,7 +86,7 @@ impl Spec {
         };
         match words.next() {
             Some(word) => Err(format!("a chart is written \\chart [line|bar|spark|hist] x y [by series]: '{word}' is too much")),
-            None => Ok(Self { kind, x, y, by }),
+            None => Ok(Self { is_live, kind, x, y, by }),
         }
     }
 }

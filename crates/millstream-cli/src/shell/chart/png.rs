@@ -1,40 +1,66 @@
-//! Shapes as PNG: drawn twice as large, then halved, which smooths edges.
+//! Shapes as PNG: drawn twice as large, then halved, which smooths edges. Letters are those of a font that is part of the program.
 
-use font8x8::{BASIC_FONTS, LATIN_FONTS, UnicodeFonts};
+use ab_glyph::{Font, FontRef, Glyph, PxScale, ScaleFont, point};
 
-use super::picture::{Anchor, PIXELS, Rgb, Shape};
+use super::picture::{AREA_OPACITY, Anchor, PIXELS, Rgb, Shape};
 
 /// Dots drawn for a pixel, in each direction.
 const SCALE: f64 = 2.0;
-/// Dots that a dot of a letter takes.
-const LETTER_DOT: f64 = 3.0;
-/// Dots of a letter in each direction.
-const LETTER_SIZE: f64 = 8.0;
 const COMPRESSION_LEVEL: u8 = 6;
+/// Pixels of a font's line for each pixel of its size.
+const LINE_OF_SIZE: f64 = 1.15;
 
-struct Sheet {
+struct Sheet<'f> {
     width: usize,
     height: usize,
     dots: Vec<Rgb>,
+    font: FontRef<'f>,
 }
 
 /// The bytes of the file.
 pub(super) fn write(shapes: &[Shape]) -> Result<Vec<u8>, String> {
     let (width, height) = (2 * PIXELS.0, 2 * PIXELS.1);
-    let mut sheet = Sheet { width, height, dots: vec![[255; 3]; width * height] };
+    let font = FontRef::try_from_slice(epaint_default_fonts::UBUNTU_LIGHT).map_err(|error| format!("the font cannot be read: {error}"))?;
+    let mut sheet = Sheet { width, height, dots: vec![[255; 3]; width * height], font };
     for shape in shapes {
         match shape {
             Shape::Line { points, color, width } => sheet.polyline(points, *color, *width),
+            Shape::Area { points, to, color } => sheet.area(points, *to, *color),
+            Shape::Dot { x, y, radius, color } => sheet.polyline(&[(*x, *y), (*x, *y)], *color, radius * 2.0),
             Shape::Rect { x, y, width, height, color } => {
                 sheet.rect(x * SCALE, y * SCALE, (x + width) * SCALE, (y + height) * SCALE, *color);
             }
-            Shape::Text { x, y, text, anchor, color } => sheet.text(*x, *y, text, *anchor, *color),
+            Shape::Text { x, y, text, size, anchor, color } => sheet.text((*x, *y), text, *size, *anchor, *color),
         }
     }
     encode(&sheet)
 }
 
-impl Sheet {
+/// `color` over `below`, as much of it as `part` says.
+fn blended(below: Rgb, color: Rgb, part: f64) -> Rgb {
+    let part = part.clamp(0.0, 1.0);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between two bytes")]
+    let mixed = |channel: usize| (f64::from(below[channel]) * (1.0 - part) + f64::from(color[channel]) * part).round() as u8;
+    [mixed(0), mixed(1), mixed(2)]
+}
+
+/// The dots of one direction that lie between two places.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "kept on the sheet")]
+fn between(low: f64, high: f64, size: usize) -> std::ops::Range<usize> {
+    let place = |at: f64| (at.max(0.0) as usize).min(size);
+    place(low.floor())..place(high.ceil() + 1.0)
+}
+
+/// How far a place is from the nearest point of a segment.
+fn distance((x, y): (f64, f64), from: (f64, f64), to: (f64, f64)) -> f64 {
+    let (dx, dy) = (to.0 - from.0, to.1 - from.1);
+    let length = dx * dx + dy * dy;
+    let along = if length > 0.0 { (((x - from.0) * dx + (y - from.1) * dy) / length).clamp(0.0, 1.0) } else { 0.0 };
+    (x - from.0 - along * dx).hypot(y - from.1 - along * dy)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "places on a sheet")]
+impl Sheet<'_> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "kept on the sheet")]
     fn rect(&mut self, left: f64, top: f64, right: f64, bottom: f64, color: Rgb) {
         let column = |x: f64| (x.max(0.0).round() as usize).min(self.width);
@@ -44,43 +70,80 @@ impl Sheet {
         }
     }
 
+    fn blend(&mut self, column: usize, row: usize, color: Rgb, part: f64) {
+        if column < self.width && row < self.height && part > 0.0 {
+            let dot = &mut self.dots[row * self.width + column];
+            *dot = blended(*dot, color, part);
+        }
+    }
+
+    /// Segments with round ends; where they overlap they count once.
     fn polyline(&mut self, points: &[(f64, f64)], color: Rgb, width: f64) {
         let half = width * SCALE / 2.0;
+        let mut covered: std::collections::BTreeMap<usize, f64> = std::collections::BTreeMap::new();
         for pair in points.windows(2) {
             let (from, to) = ((pair[0].0 * SCALE, pair[0].1 * SCALE), (pair[1].0 * SCALE, pair[1].1 * SCALE));
-            let steps = (to.0 - from.0).abs().max((to.1 - from.1).abs()).ceil().max(1.0);
-            let mut step = 0.0;
-            while step <= steps {
-                let (x, y) = (from.0 + (to.0 - from.0) * step / steps, from.1 + (to.1 - from.1) * step / steps);
-                self.rect(x - half, y - half, x + half, y + half, color);
-                step += 1.0;
+            for row in between(from.1.min(to.1) - half, from.1.max(to.1) + half, self.height) {
+                for column in between(from.0.min(to.0) - half, from.0.max(to.0) + half, self.width) {
+                    let part = half + 0.5 - distance((column as f64 + 0.5, row as f64 + 0.5), from, to);
+                    if part > 0.0 {
+                        let before = covered.entry(row * self.width + column).or_insert(0.0);
+                        *before = before.max(part.min(1.0));
+                    }
+                }
+            }
+        }
+        for (at, part) in covered {
+            self.dots[at] = blended(self.dots[at], color, part);
+        }
+    }
+
+    /// The columns below a line that goes from left to right.
+    fn area(&mut self, points: &[(f64, f64)], to: f64, color: Rgb) {
+        for pair in points.windows(2) {
+            let (from, end) = ((pair[0].0 * SCALE, pair[0].1 * SCALE), (pair[1].0 * SCALE, pair[1].1 * SCALE));
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "kept on the sheet")]
+            let columns = (from.0.max(0.0).round() as usize)..(end.0.max(0.0).round() as usize).min(self.width);
+            for column in columns {
+                let along = (column as f64 + 0.5 - from.0) / (end.0 - from.0).max(1e-9);
+                let top = from.1 + along.clamp(0.0, 1.0) * (end.1 - from.1);
+                for row in between(top, to * SCALE - 1.0, self.height) {
+                    self.blend(column, row, color, AREA_OPACITY);
+                }
             }
         }
     }
 
-    fn text(&mut self, x: f64, y: f64, text: &str, anchor: Anchor, color: Rgb) {
-        #[expect(clippy::cast_precision_loss, reason = "a short text")]
-        let width = text.chars().count() as f64 * LETTER_SIZE * LETTER_DOT;
+    fn text(&mut self, (x, y): (f64, f64), text: &str, size: f64, anchor: Anchor, color: Rgb) {
+        #[expect(clippy::cast_possible_truncation, reason = "a size of letters")]
+        let scale = PxScale::from((size * LINE_OF_SIZE * SCALE) as f32);
+        let mut glyphs: Vec<Glyph> = Vec::new();
+        let mut width = 0.0_f32;
+        {
+            let font = self.font.as_scaled(scale);
+            let mut before = None;
+            for c in text.chars() {
+                let id = font.glyph_id(c);
+                width += before.map_or(0.0, |before| font.kern(before, id));
+                glyphs.push(id.with_scale_and_position(scale, point(width, 0.0)));
+                width += font.h_advance(id);
+                before = Some(id);
+            }
+        }
         let left = match anchor {
             Anchor::Start => x * SCALE,
-            Anchor::Middle => x * SCALE - width / 2.0,
-            Anchor::End => x * SCALE - width,
+            Anchor::Middle => x * SCALE - f64::from(width) / 2.0,
+            Anchor::End => x * SCALE - f64::from(width),
         };
-        let top = y * SCALE - LETTER_SIZE * LETTER_DOT;
-        for (number, c) in text.chars().enumerate() {
-            #[expect(clippy::cast_precision_loss, reason = "a short text")]
-            let at = left + number as f64 * LETTER_SIZE * LETTER_DOT;
-            self.letter(at, top, c, color);
-        }
-    }
-
-    fn letter(&mut self, left: f64, top: f64, c: char, color: Rgb) {
-        let Some(rows) = BASIC_FONTS.get(c).or_else(|| LATIN_FONTS.get(c)).or_else(|| BASIC_FONTS.get('?')) else { return };
-        for (row, bits) in (0_u8..).zip(rows) {
-            for column in (0..8_u8).filter(|column| bits & (1 << column) != 0) {
-                let (x, y) = (left + f64::from(column) * LETTER_DOT, top + f64::from(row) * LETTER_DOT);
-                self.rect(x, y, x + LETTER_DOT, y + LETTER_DOT, color);
-            }
+        for glyph in glyphs {
+            let Some(outline) = self.font.outline_glyph(glyph) else { continue };
+            let bounds = outline.px_bounds();
+            let (column, row) = (left.round() + f64::from(bounds.min.x), y * SCALE + f64::from(bounds.min.y));
+            outline.draw(|dx, dy, part| {
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "places off the sheet are left out")]
+                let (at, line) = ((column + f64::from(dx)).max(0.0) as usize, (row + f64::from(dy)).max(0.0) as usize);
+                self.blend(at, line, color, f64::from(part));
+            });
         }
     }
 
@@ -103,7 +166,7 @@ impl Sheet {
 }
 
 /// After the PNG specification (ISO/IEC 15948): signature, then header, data and end, each with its checksum.
-fn encode(sheet: &Sheet) -> Result<Vec<u8>, String> {
+fn encode(sheet: &Sheet<'_>) -> Result<Vec<u8>, String> {
     let size = |dots: usize| u32::try_from(dots / 2).map_err(|_| "the picture is too large".to_owned());
     let mut header = Vec::new();
     header.extend(size(sheet.width)?.to_be_bytes());

@@ -100,6 +100,23 @@ fn plain(value: f64, digits: i32) -> String {
     if text == "-0" { "0".to_owned() } else { text.to_owned() }
 }
 
+/// The time without its day: minutes, or seconds where a step is shorter.
+pub(super) fn time_of_day(millis: f64, step: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, reason = "a float beyond the calendar is none")]
+    let Some(time) = DateTime::from_timestamp_millis(millis as i64) else { return number(millis) };
+    time.naive_utc().format(if step >= 60_000.0 { "%H:%M" } else { "%H:%M:%S" }).to_string()
+}
+
+/// The day that two times (milliseconds) have in common.
+pub(super) fn common_date(low: f64, high: f64) -> Option<String> {
+    #[expect(clippy::cast_possible_truncation, reason = "a float beyond the calendar is none")]
+    let date = |millis: f64| DateTime::from_timestamp_millis(millis as i64).map(|time| time.naive_utc().date());
+    match (date(low), date(high)) {
+        (Some(first), Some(last)) if first == last && low.is_finite() && high.is_finite() => Some(first.format("%Y-%m-%d").to_string()),
+        _ => None,
+    }
+}
+
 /// A time, as exact as steps of `step` milliseconds need.
 pub(super) fn time(millis: f64, step: f64) -> String {
     #[expect(clippy::cast_possible_truncation, reason = "a float beyond the calendar is none")]

@@ -7,12 +7,15 @@ use millstream_time::Clock;
 use super::super::backend::Flow;
 use super::super::chart::{ChartView, Spec, picture_bytes};
 use super::super::input::Call;
+use super::super::live::{Live, Look};
+use super::super::statement::View;
 use super::super::{Failure, Ran, Shell, places};
+use super::live::{LOOK_EVERY, REST_FACTOR};
 use super::{ArgKind, Command, query_of};
 
 pub(super) const COMMAND: Command = Command {
     names: &["chart", "plot"],
-    usage: "[KIND] X Y [by S]",
+    usage: "[live] [KIND] X Y [by S]",
     about: "draw a query; > file.svg or .png saves it",
     help: include_str!("../help/charts.txt"),
     arg: ArgKind::Text,
@@ -22,12 +25,20 @@ pub(super) const COMMAND: Command = Command {
 fn run(shell: &mut Shell<'_>, call: &Call) -> Ran {
     let (args, file) = split_file(&call.args);
     let (spec, query) = split_query(args);
-    let spec = Spec::parse(spec)?;
+    let is_again = spec.trim().is_empty() && query.is_empty() && call.query.is_none();
+    let spec = match shell.last_chart.take().filter(|(_, drawn)| is_again && shell.last_query.as_ref() == Some(drawn)) {
+        Some((spec, _)) => spec,
+        None => Spec::parse(spec)?,
+    };
     let query = query_of(shell, call, query)?;
+    shell.last_chart = Some((spec.clone(), query.clone()));
+    let is_drawn = file.is_none() && shell.shows_rows();
+    if spec.is_live && is_drawn {
+        return keep_up(shell, spec, query);
+    }
     let start = shell.clock.monotonic();
     let rows = shell.start_query(&query)?;
     shell.last_query = Some(query);
-    let is_drawn = file.is_none() && shell.shows_rows();
     let mut view = ChartView::new(spec, rows.flow() != Flow::Snapshot, is_drawn, shell.screen.has_color());
     let ended = shell.show(rows, &mut view, start)?;
     if let Some(problem) = view.problem() {
@@ -50,6 +61,34 @@ fn run(shell: &mut Shell<'_>, call: &Call) -> Ran {
         }
     }
     Ok(())
+}
+
+/// Draws the chart again and again until the person leaves; that of a stream goes on by itself.
+fn keep_up(shell: &mut Shell<'_>, spec: Spec, query: String) -> Ran {
+    shell.last_query = Some(query.clone());
+    let mut live = Live::default();
+    let mut drawn: Option<ChartView> = None;
+    loop {
+        let start = shell.clock.monotonic();
+        let rows = shell.start_query(&query)?;
+        let is_stream = rows.flow() != Flow::Snapshot;
+        let has_color = shell.screen.has_color();
+        let view = drawn.get_or_insert_with(|| ChartView::new(spec.clone(), is_stream, true, has_color));
+        let ended = shell.show(rows, view, start)?;
+        if let Some(problem) = view.problem() {
+            return Err(Failure::Message(problem));
+        }
+        if ended.stopped.is_some() || ended.left || ended.progress.rows_in > 0 {
+            let note = view.data().dropped_note();
+            shell.tell(&ended, note);
+            return Ok(());
+        }
+        match live.wait(shell, LOOK_EVERY.max(ended.elapsed * REST_FACTOR))? {
+            Look::Again => {}
+            Look::Cleared => view.resized(shell.screen)?,
+            Look::Leave => return live.end(shell.screen),
+        }
+    }
 }
 
 /// The rest and the file of `… > file.svg`.

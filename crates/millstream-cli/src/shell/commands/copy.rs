@@ -1,4 +1,4 @@
-//! `\copy (query) to 'file'`: the rows of a query into one file, its format by the ending.
+//! `\copy (query) to 'file'`: the rows of a query into one file, its format by the ending. `\copy table from 'file'`: see [`load`].
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -16,21 +16,28 @@ use millstream_time::Clock;
 use super::super::input::Call;
 use super::super::statement::View;
 use super::super::{Failure, Ran, Shell, places};
-use super::{ArgKind, Command};
+use super::{ArgKind, Command, load};
 use crate::format::{Look, OutputFormat, RowFormat};
 use crate::screen::Screen;
 
 pub(super) const COMMAND: Command = Command {
     names: &["copy"],
     usage: "(QUERY) to 'FILE'",
-    about: "rows into parquet, csv, json, md, html",
-    help: "The file appears when the query has ended.\n\n  \\copy (SELECT * FROM bids LIMIT 1000) to 'bids.parquet'\n  \\copy bids to 'bids.csv'",
+    about: "rows to a file; TABLE from 'FILE' reads one",
+    help: "Files are on this side, also when the shell is connected to a server; the ending says what is in them: parquet, csv, json, \
+           ndjson (md, html too when they are written).\nA written file appears when the query has ended. Columns of a file that is read go \
+           to those of the same name, or by their order.\n\n  \\copy (SELECT * FROM bids LIMIT 1000) to 'bids.parquet'\n  \\copy bids to \
+           'bids.csv'\n  \\copy bids from 'bids.csv'\n  \\copy bids (auction, price) from 'more.parquet'",
     arg: ArgKind::Text,
     run,
 };
 
 fn run(shell: &mut Shell<'_>, call: &Call) -> Ran {
-    let (query, path) = parse(&call.args).ok_or_else(|| "\\copy is written \\copy (SELECT …) to 'file.parquet'".to_owned())?;
+    let usage = || "\\copy is written \\copy (SELECT …) to 'file.parquet', or \\copy table from 'file.csv'".to_owned();
+    let (query, path) = match parse(&call.args).ok_or_else(usage)? {
+        Direction::To { query, file } => (query, file),
+        Direction::From { table, columns, file } => return load::run(shell, &table, &columns, &file),
+    };
     let path = places::expand_home(&path);
     let start = shell.clock.monotonic();
     let query = shell.start_query(&query)?;
@@ -41,25 +48,43 @@ fn run(shell: &mut Shell<'_>, call: &Call) -> Ran {
     }
     let path = view.target.path.display().to_string();
     view.target.keep()?;
-    shell.screen.note(&format!("{} rows into '{path}' ({})", ended.rows, crate::quantity::duration(ended.elapsed)));
+    let plural = if ended.rows == 1 { "" } else { "s" };
+    shell.screen.note(&format!("{} row{plural} into '{path}' ({})", ended.rows, crate::quantity::duration(ended.elapsed)));
     Ok(())
 }
 
-/// The query and the file of `(query) to 'file'` or `table to 'file'`.
-fn parse(args: &str) -> Option<(String, String)> {
+/// What `\copy` is to do.
+#[derive(Debug, PartialEq, Eq)]
+enum Direction {
+    To { query: String, file: String },
+    From { table: String, columns: Vec<String>, file: String },
+}
+
+/// `(query) to 'file'`, `table to 'file'`, `table (columns) from 'file'`.
+fn parse(args: &str) -> Option<Direction> {
     let parts: Vec<_> = scan(args).into_iter().filter(|part| part.kind != TextKind::Blank).collect();
-    let [.., to, file] = parts.as_slice() else { return None };
-    let is_to = args[to.range.clone()].eq_ignore_ascii_case("to") && file.kind == TextKind::Text;
-    let source = args[..to.range.start].trim();
-    if !is_to || source.is_empty() {
+    let [head @ .., word, file] = parts.as_slice() else { return None };
+    let source = args[..word.range.start].trim();
+    if source.is_empty() || file.kind != TextKind::Text {
         return None;
     }
     let file = args[file.range.clone()].trim_matches('\'').replace("''", "'");
-    let query = match source.strip_prefix('(').and_then(|inner| inner.strip_suffix(')')) {
-        Some(query) => query.to_owned(),
-        None => format!("SELECT * FROM {source}"),
-    };
-    Some((query, file))
+    let inner = |text: &str| text.strip_prefix('(').and_then(|inner| inner.strip_suffix(')')).map(str::to_owned);
+    match args[word.range.clone()].to_ascii_lowercase().as_str() {
+        "to" => {
+            let query = inner(source).unwrap_or_else(|| format!("SELECT * FROM {source}"));
+            Some(Direction::To { query, file })
+        }
+        "from" => {
+            let open = head.iter().find(|part| part.kind == TextKind::Open).map_or(source.len(), |open| open.range.start);
+            let (table, columns) = source.split_at(open);
+            let columns = inner(columns.trim()).unwrap_or_default();
+            let columns = columns.split(',').map(|column| column.trim().to_owned()).filter(|column| !column.is_empty()).collect();
+            let table = table.trim().to_owned();
+            (!table.is_empty()).then_some(Direction::From { table, columns, file })
+        }
+        _ => None,
+    }
 }
 
 /// A file that gets its name when it is complete.
@@ -166,11 +191,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn query_and_file() {
-        let pair = |query: &str, file: &str| Some((query.to_owned(), file.to_owned()));
-        assert_eq!(parse("(SELECT ' to ' FROM t) to 'a b.csv'"), pair("SELECT ' to ' FROM t", "a b.csv"));
-        assert_eq!(parse("bids TO 'x.parquet'"), pair("SELECT * FROM bids", "x.parquet"));
-        assert_eq!(parse("bids 'x.parquet'"), None);
-        assert_eq!(parse("to 'x.parquet'"), None);
+    fn queries_tables_and_files() {
+        let to = |query: &str, file: &str| Some(Direction::To { query: query.to_owned(), file: file.to_owned() });
+        assert_eq!(parse("(SELECT ' to ' FROM t) to 'a b.csv'"), to("SELECT ' to ' FROM t", "a b.csv"));
+        assert_eq!(parse("bids TO 'x.parquet'"), to("SELECT * FROM bids", "x.parquet"));
+        let from = |columns: &[&str]| {
+            let columns = columns.iter().map(ToString::to_string).collect();
+            Some(Direction::From { table: "bids".to_owned(), columns, file: "x.csv".to_owned() })
+        };
+        assert_eq!(parse("bids from 'x.csv'"), from(&[]));
+        assert_eq!(parse("bids (a, \"B\") FROM 'x.csv'"), from(&["a", "\"B\""]));
+        for wrong in ["bids 'x.parquet'", "to 'x.parquet'", "from 'x.csv'", "bids from x"] {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
     }
 }

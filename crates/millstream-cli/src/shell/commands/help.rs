@@ -8,18 +8,34 @@ pub(super) const COMMAND: Command = Command {
     names: &["help", "h", "?"],
     usage: "[TOPIC]",
     about: "this list, or a topic with examples",
-    help: "Topics: windows, files, streams, tables, pipelines, charts, keys, and every command.\n\n  \\help windows\n  \\help \\chart",
-    arg: ArgKind::Choice(&["windows", "files", "streams", "tables", "pipelines", "charts", "keys"]),
+    help: "Topics: start, windows, files, streams, tables, pipelines, checkpoints, models, learning, charts, keys, and every command.\n\n  \\help windows\n  \\help \\chart",
+    arg: ArgKind::Choice(&[
+        "start",
+        "windows",
+        "files",
+        "streams",
+        "tables",
+        "pipelines",
+        "checkpoints",
+        "models",
+        "learning",
+        "charts",
+        "keys",
+    ]),
     run,
 };
 
 /// Topics and their texts, which the tests of the documentation run too.
 pub(super) const TOPICS: &[(&str, &str)] = &[
+    ("start", include_str!("../help/start.txt")),
     ("windows", include_str!("../help/windows.txt")),
     ("files", include_str!("../help/files.txt")),
     ("streams", include_str!("../help/streams.txt")),
     ("tables", include_str!("../help/tables.txt")),
     ("pipelines", include_str!("../help/pipelines.txt")),
+    ("checkpoints", include_str!("../help/checkpoints.txt")),
+    ("models", include_str!("../help/models.txt")),
+    ("learning", include_str!("../help/learning.txt")),
     ("charts", include_str!("../help/charts.txt")),
     ("keys", include_str!("../help/keys.txt")),
 ];
@@ -58,7 +74,9 @@ fn overview() -> String {
         text.push_str(&format!("  {head:<28} {}\n", command.about));
     }
     let topics: Vec<&str> = TOPICS.iter().map(|(name, _)| *name).collect();
-    text.push_str(&format!("\n\\help TOPIC tells more, with examples. Topics are commands and\n{}.\n", topics.join(", ")));
+    let (first, rest) = topics.split_at(topics.len() / 2);
+    let topics = format!("{},\n{}", first.join(", "), rest.join(", "));
+    text.push_str(&format!("\n\\help TOPIC tells more, with examples. Topics are commands and\n{topics}.\n"));
     text
 }
 

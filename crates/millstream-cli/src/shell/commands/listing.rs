@@ -1,4 +1,4 @@
-//! `\dt`, `\dv`, `\df`, `\dc`, `\dm`, `\l`: lists.
+//! `\dt`, `\dv`, `\dc`, `\dm`, `\l`: lists.
 
 use super::super::input::Call;
 use super::super::{Ran, Shell};
@@ -8,7 +8,7 @@ use crate::quantity;
 pub(super) const TABLES: Command = Command {
     names: &["dt", "tables"],
     usage: "",
-    about: "list tables; \\dt+ with their columns",
+    about: "list tables; \\dt+ with rows and sizes",
     help: "  \\dt\n  .tables\n  \\dt+",
     arg: ArgKind::None,
     run: tables,
@@ -21,15 +21,6 @@ pub(super) const VIEWS: Command = Command {
     help: "  \\dv",
     arg: ArgKind::None,
     run: |shell, _| show_sql(shell, "SHOW VIEWS"),
-};
-
-pub(super) const FUNCTIONS: Command = Command {
-    names: &["df", "functions"],
-    usage: "[PART]",
-    about: "list functions with PART in their name",
-    help: "  \\df regexp",
-    arg: ArgKind::Text,
-    run: functions,
 };
 
 pub(super) const CONNECTORS: Command = Command {
@@ -59,28 +50,13 @@ pub(super) const PLACE: Command = Command {
     run: place,
 };
 
-fn tables(shell: &mut Shell<'_>, call: &Call) -> Ran {
-    if !call.name.ends_with('+') {
-        return show_sql(shell, "SHOW TABLES");
-    }
-    shell.refresh_names_now();
-    let names = shell.names.get().clone();
-    let mut text = String::new();
-    for (table, kind) in &names.tables {
-        let columns = names.columns.get(table).into_iter().flatten();
-        let columns: Vec<String> = columns.map(|(name, data_type)| format!("{name} {data_type}")).collect();
-        text.push_str(&format!("{kind} {table} ({})\n", columns.join(", ")));
-    }
-    shell.print(if text.is_empty() { "(none)\n" } else { &text })
-}
+const TABLES_IN_FULL: &str = "SELECT name, kind, connector, columns, rows, \
+     CASE WHEN bytes IS NULL THEN NULL WHEN bytes < 10240 THEN concat(bytes, ' B') \
+     WHEN bytes < 10485760 THEN concat(bytes / 1024, ' KiB') ELSE concat(bytes / 1048576, ' MiB') END AS size, event_time \
+     FROM tables() ORDER BY name";
 
-fn functions(shell: &mut Shell<'_>, call: &Call) -> Ran {
-    shell.refresh_names_now();
-    let part = call.args.to_lowercase();
-    let functions = shell.names.get().functions.clone();
-    let found: Vec<String> =
-        functions.iter().filter(|(name, _)| name.contains(&part)).map(|(name, kind)| format!("  {name:<32} {kind}\n")).collect();
-    shell.print(&if found.is_empty() { format!("no function has '{part}' in its name\n") } else { found.concat() })
+fn tables(shell: &mut Shell<'_>, call: &Call) -> Ran {
+    show_sql(shell, if call.name.ends_with('+') { TABLES_IN_FULL } else { "SHOW TABLES" })
 }
 
 fn connectors(shell: &mut Shell<'_>, call: &Call) -> Ran {

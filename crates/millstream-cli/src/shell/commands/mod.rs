@@ -7,10 +7,13 @@ mod describe;
 mod echo;
 mod edit;
 mod explain;
+mod functions;
 mod go;
 mod help;
 mod include;
 mod listing;
+mod live;
+mod load;
 mod mode;
 pub(super) mod output;
 mod pager;
@@ -33,10 +36,13 @@ use super::{Failure, Ran, Shell};
 pub(crate) enum ArgKind {
     None,
     Text,
+    /// A query, or the name of a table for all of its rows.
+    Query,
     Table,
     File,
     Pipeline,
     Setting,
+    Function,
     Choice(&'static [&'static str]),
 }
 
@@ -61,7 +67,7 @@ pub(crate) const COMMANDS: &[&Command] = &[
     &describe::COMMAND,
     &listing::TABLES,
     &listing::VIEWS,
-    &listing::FUNCTIONS,
+    &functions::COMMAND,
     &listing::CONNECTORS,
     &listing::MODELS,
     &listing::PLACE,
@@ -69,6 +75,7 @@ pub(crate) const COMMANDS: &[&Command] = &[
     &checkpoints::COMMAND,
     &explain::COMMAND,
     &chart::COMMAND,
+    &live::COMMAND,
     &watch::COMMAND,
     &go::COMMAND,
     &go::EXPANDED,

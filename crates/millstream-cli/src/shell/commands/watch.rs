@@ -43,7 +43,7 @@ fn run(shell: &mut Shell<'_>, call: &Call) -> Ran {
         let lines = look(shell, &query, seconds)?;
         live.draw(shell.screen, &lines)?;
         match live.wait(shell, Duration::from_secs_f64(seconds))? {
-            Look::Again => {}
+            Look::Again | Look::Cleared => {}
             Look::Leave => return live.end(shell.screen),
         }
     }

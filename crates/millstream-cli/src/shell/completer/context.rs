@@ -24,6 +24,8 @@ pub(super) enum Want {
     Table,
     Pipeline,
     Setting,
+    SettingValue(String),
+    Model,
     ColumnOf(String),
     /// Columns of these tables, keywords, functions.
     Anything {
@@ -64,6 +66,9 @@ pub(super) fn context(names: &Names, text: &str, cursor: usize) -> Context {
     let Some(last) = statement.last() else { return anything(names, "", cursor) };
     if last.kind == TextKind::Comment || (last.kind == TextKind::Unfinished && !last.text.starts_with(['\'', '"'])) {
         return Context { want: Want::Nothing, start: cursor };
+    }
+    if last.kind == TextKind::Unfinished && statement.len() == 4 && statement[0].is(&["SET"]) {
+        return Context { want: Want::SettingValue(folded(statement[1].text)), start: last.start };
     }
     if last.kind == TextKind::Unfinished {
         let start = last.start + 1;
@@ -108,11 +113,21 @@ fn command_context(names: &Names, head: &str) -> Context {
     if kind == ArgKind::Text && is_quoted {
         return Context { want: Want::File, start: word_start };
     }
-    if kind == ArgKind::Text {
+    let is_first_word = head[offset + end..word_start].trim().is_empty();
+    if kind == ArgKind::Query && is_first_word && !head[word_start..].to_ascii_lowercase().starts_with("sel") {
+        return Context { want: Want::CommandArg(ArgKind::Table), start: word_start };
+    }
+    if matches!(kind, ArgKind::Text | ArgKind::Query) {
         // A query may follow: `\chart line x y SELECT …`.
         let rest = &head[offset + end..];
         let inner = context(names, rest, rest.len());
         return Context { want: inner.want, start: inner.start + offset + end };
+    }
+    if kind == ArgKind::Setting {
+        let words: Vec<&str> = head[offset + end..word_start].split_whitespace().collect();
+        if let [name] = words.as_slice() {
+            return Context { want: Want::SettingValue((*name).to_owned()), start: word_start };
+        }
     }
     Context { want: Want::CommandArg(kind), start: word_start }
 }
@@ -156,8 +171,14 @@ fn after(names: &Names, before: &[Piece<'_>], statement: &str) -> Option<Want> {
     if last.is(&["PIPELINE"]) {
         return Some(Want::Pipeline);
     }
+    if last.is(&["MODEL"]) {
+        return Some(if before.len() == 2 && before[0].is(&["CREATE"]) { Want::Nothing } else { Want::Model });
+    }
     if last.is(&["SET", "RESET"]) && before.len() == 1 {
         return Some(Want::Setting);
+    }
+    if before.len() == 3 && before[0].is(&["SET"]) && (last.text == "=" || last.is(&["TO"])) {
+        return Some(Want::SettingValue(folded(before[1].text)));
     }
     let drops = before.len() >= 2 && before[0].is(&["DROP"]) && last.is(&["TABLE", "VIEW", "SOURCE", "STREAM"]);
     let creates = before.first().is_some_and(|first| first.is(&["CREATE"])) && last.is(&["TABLE"]) && before.len() <= 3;

@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::time::Duration;
 
 use millstream_time::{Clock, SystemClock};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, CancelToken, Client};
 
 use super::Shared;
@@ -15,6 +17,8 @@ use super::error::chain;
 use super::tls::Tls;
 use crate::shell::backend::Notice;
 
+/// A server that is starting is asked again after so long.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// Notices that are kept until somebody looks.
 const NOTICES_MAX: usize = 200;
 
@@ -46,17 +50,29 @@ pub(super) struct ConnectError {
     /// Complete.
     pub(super) message: String,
     pub(super) needs_password: bool,
+    pub(super) is_starting: bool,
 }
 
 impl Server {
-    /// Makes a connection. Its notices go to `notices`.
+    /// Makes a connection. Its notices go to `notices`. A server that says that it is starting is asked again, as long as one that says
+    /// nothing is waited for.
     pub(super) async fn connect(&self, notices: &Notices) -> Result<Link, ConnectError> {
+        let deadline = self.clock.monotonic() + self.address.within;
+        loop {
+            match self.connect_once(notices).await {
+                Err(ConnectError { is_starting: true, .. }) if self.clock.monotonic() < deadline => self.clock.sleep(ASK_AGAIN_AFTER).await,
+                other => return other,
+            }
+        }
+    }
+
+    async fn connect_once(&self, notices: &Notices) -> Result<Link, ConnectError> {
         let to = &self.address.shown;
         let connected = tokio::select! {
             connected = self.address.config.connect(self.tls.clone()) => connected,
             () = self.clock.sleep(self.address.within) => {
                 let message = format!("{to} does not answer within {} s", self.address.within.as_secs());
-                return Err(ConnectError { message: format!("{message} (hint: is 'millstream serve' running there?)"), needs_password: false });
+                return Err(ConnectError { message: format!("{message} (hint: is 'millstream serve' running there?)"), needs_password: false, is_starting: false });
             }
         };
         let (client, mut connection) = connected.map_err(|error| self.refused(&error))?;
@@ -86,7 +102,8 @@ impl Server {
         if let Some(told) = error.as_db_error() {
             let hint = told.hint().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
             let message = format!("{to} refuses {user}: {} (SQLSTATE {}){hint}", told.message(), told.code().code());
-            return ConnectError { message, needs_password: false };
+            let is_starting = *told.code() == SqlState::CANNOT_CONNECT_NOW;
+            return ConnectError { message, needs_password: false, is_starting };
         }
         let reason = chain(error);
         let needs_password = reason.contains("password missing");
@@ -98,7 +115,7 @@ impl Server {
                 format!("cannot connect to {to}: {reason} (hint: {hint})")
             }
         };
-        ConnectError { message, needs_password }
+        ConnectError { message, needs_password, is_starting: false }
     }
 
     /// What can stop the statements of a connection.

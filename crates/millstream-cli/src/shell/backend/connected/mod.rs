@@ -9,6 +9,7 @@
 
 mod address;
 mod catalog;
+mod copy;
 mod error;
 mod link;
 mod rows;
@@ -24,12 +25,14 @@ use tokio::task::JoinHandle;
 
 use self::address::Address;
 use self::catalog::Side;
+pub(crate) use self::copy::{CopyIn, CopyOut};
 use self::error::failure;
 use self::link::{ConnectError, Link, Notices, Server};
 pub(crate) use self::rows::RemoteRows;
 use self::tls::Tls;
 use super::{Answer, Notice, Rows, Statement};
 use crate::args::Options;
+use crate::shell::input::is_copy_in;
 use crate::shell::names::{Names, SharedNames};
 use crate::shell::{Failure, terminal};
 use crate::status_line::Progress;
@@ -111,10 +114,21 @@ impl Connected {
 
     pub(super) async fn run(&mut self, statement: &Statement) -> Result<Answer, Failure> {
         let sql = statement.text.as_str();
-        refuse_copy(sql)?;
         let server = Arc::clone(&self.server);
         let link = self.link().await?;
         let failed = |error: tokio_postgres::Error| failure(&error, sql, &link.end);
+        match CopyKind::of(sql) {
+            CopyKind::In => {
+                let sink = link.client.copy_in(sql).await.map_err(failed)?;
+                return Ok(Answer::CopyIn(CopyIn::new(sink, sql, link.end.clone())));
+            }
+            CopyKind::Out => {
+                let stream = link.client.copy_out(sql).await.map_err(failed)?;
+                let canceller = server.canceller(link);
+                return Ok(Answer::CopyOut(CopyOut::new(stream, sql, link.end.clone(), canceller)));
+            }
+            CopyKind::None => {}
+        }
         let prepared = link.client.prepare(sql).await.map_err(failed)?;
         if prepared.columns().is_empty() {
             let rows = link.client.execute(&prepared, &[]).await.map_err(failed)?;
@@ -192,14 +206,25 @@ fn quoted(name: &str) -> String {
     if is_plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
-/// COPY speaks a protocol of its own, from and to files that this shell would have to open.
-fn refuse_copy(sql: &str) -> Result<(), Failure> {
-    let is_copy = sql.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("copy"));
-    if !is_copy {
-        return Ok(());
+/// COPY speaks a protocol of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CopyKind {
+    In,
+    Out,
+    None,
+}
+
+impl CopyKind {
+    /// COPY from and to files of the server is left to the server, which says what it thinks of that.
+    fn of(sql: &str) -> Self {
+        if is_copy_in(sql) {
+            return Self::In;
+        }
+        let words = millstream::scan(sql).into_iter().filter(|part| part.kind == millstream::TextKind::Word);
+        let words: Vec<String> = words.map(|part| sql[part.range].to_ascii_lowercase()).collect();
+        let is_out = words.first().is_some_and(|first| first == "copy") && words.windows(2).any(|pair| pair == ["to", "stdout"]);
+        if is_out { Self::Out } else { Self::None }
     }
-    let hint = "hint: \\copy (SELECT …) to 'file.csv' writes a file here; psql sends rows with COPY … FROM STDIN";
-    Err(Failure::Message(format!("COPY is not understood by this shell ({hint})")))
 }
 
 /// What is said of a statement that gives no rows: the client library keeps the server's word for it to itself.
@@ -242,9 +267,10 @@ mod tests {
     }
 
     #[test]
-    fn copy_is_refused_with_a_way_out() {
-        assert!(refuse_copy("SELECT 'copy'").is_ok());
-        let Err(Failure::Message(message)) = refuse_copy("copy t FROM STDIN") else { panic!("COPY was taken") };
-        assert!(message.contains("\\copy"), "{message}");
+    fn copy_is_told_from_other_statements() {
+        assert_eq!(CopyKind::of("SELECT 'copy t from stdin'"), CopyKind::None);
+        assert_eq!(CopyKind::of("copy t (a) FROM STDIN WITH (FORMAT csv)"), CopyKind::In);
+        assert_eq!(CopyKind::of("COPY (SELECT a FROM t) TO STDOUT"), CopyKind::Out);
+        assert_eq!(CopyKind::of("COPY t TO '/tmp/x'"), CopyKind::None);
     }
 }
