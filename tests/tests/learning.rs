@@ -272,8 +272,12 @@ async fn a_pipeline_calls_a_learner_with_what_one_checkpoint_holds() {
     let session = engine.session();
     session.execute(&bids(", 'rate' = '30000'")).await.unwrap();
     let trains = pipeline(&session, &format!("{MODEL} AS {ROWS}")).await;
-    until("a checkpoint", || futures::executor::block_on(harness::rows(&session, "SELECT third(1, 2, 3.0) IS NULL")).unwrap() == ["false"])
-        .await;
+    patiently("a checkpoint", async {
+        while harness::rows(&session, "SELECT third(1, 2, 3.0) IS NULL").await.unwrap() != ["false"] {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
     session.execute("CREATE TABLE scored (s DOUBLE, same BOOLEAN)").await.unwrap();
     let calls = "CREATE SINK calls INTO scored AS SELECT third(x, 2, 3.0) AS s, third(x, 2, 3.0) = predict('third', x, 2, 3.0) AS same
         FROM (SELECT bidder % 2 + 1 AS x FROM bid) AS b";

@@ -192,11 +192,12 @@ async fn rows_that_wait_for_a_join_leave_memory() {
         patiently("all of it", handle.wait()).await.unwrap();
         (place.published(), handle.status())
     };
-    let (expected, unlimited) = run(&Place::new(), None).await;
-    let limit = unlimited.state_bytes_max / 2;
+    let (expected, _) = run(&Place::new(), None).await;
+    // All windows stay open to the end: some 280,000 rows of both sides, 24 bytes and more each.
+    let limit = 4_000_000;
     let (rows, status) = run(&Place::new(), Some(limit)).await;
     same_rows(&rows, &expected, "rows");
-    assert!(status.stored_bytes_max > limit / 2, "{} bytes have left of {}", status.stored_bytes_max, unlimited.state_bytes_max);
+    assert!(status.stored_bytes_max > limit / 2, "{} bytes have left", status.stored_bytes_max);
     assert!(status.state_bytes_max < limit * 3 / 2, "{} bytes of state, the limit is {limit}", status.state_bytes_max);
 }
 

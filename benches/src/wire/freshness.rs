@@ -97,16 +97,17 @@ async fn watch(client: &tokio_postgres::Client, sent: &Sent, seconds: Duration) 
         let newest: Option<i64> = client.query_one(&statement, &[]).await?.get(0);
         let now = Instant::now();
         asked += 1;
-        let mut waiting = sent.lock().map_err(|_| "poisoned")?;
-        while let Some((id, left)) = waiting.front().copied()
-            && newest.is_some_and(|newest| id <= newest)
         {
-            waiting.pop_front();
-            if began.elapsed() > WARM_UP {
-                times.push(now.duration_since(left));
+            let mut waiting = sent.lock().map_err(|_| "poisoned")?;
+            while let Some((id, left)) = waiting.front().copied()
+                && newest.is_some_and(|newest| id <= newest)
+            {
+                waiting.pop_front();
+                if began.elapsed() > WARM_UP {
+                    times.push(now.duration_since(left));
+                }
             }
         }
-        drop(waiting);
         tokio::time::sleep(EVERY).await;
     }
     Ok((times, asked))

@@ -82,7 +82,9 @@ fn files_in_a_bucket_are_tables_by_their_urls() {
     };
     assert_eq!(answer("SELECT n, at FROM 's3://bucket/logs/a.jsonl' ORDER BY n"), "n,at\n1,2024-01-01 00:00:01\n2,\n");
     assert_eq!(answer("SELECT sum(n) AS total FROM 's3://bucket/logs/*.csv'"), "total\n7\n");
-    assert_eq!(answer("SELECT sum(n) AS total FROM 's3://bucket/logs/*/c*.csv'"), "total\n5\n");
+    assert_eq!(answer("SELECT sum(n) AS total FROM 's3://bucket/logs/2024/c*.csv'"), "total\n5\n");
+    let deep = answer("SELECT * FROM 's3://bucket/logs/*/c*.csv'");
+    assert!(deep.contains("a pattern of files by URL stands behind the last '/'"), "{deep}");
     assert_eq!(answer("SELECT n, name FROM 's3://bucket/logs/d.parquet'"), "n,name\n7,seven\n");
     assert_eq!(answer("DESCRIBE 's3://bucket/logs/b.csv'"), "column,type,nullable,kind\nn,BIGINT,yes,column\nname,TEXT,yes,column\n");
     let joined = "SELECT a.n FROM 's3://bucket/logs/b.csv' a JOIN 's3://bucket/logs/b.csv' b ON a.n = b.n - 1";

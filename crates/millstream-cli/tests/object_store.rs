@@ -135,7 +135,7 @@ fn start(variable: &str, name: &str, from: &str, words: impl Fn(String, &Path) -
     while TcpStream::connect(address).is_err() {
         if begun.elapsed() > Duration::from_secs(120) {
             let _ = server.kill();
-            panic!("{program} does not listen");
+            unreachable!("{program} does not listen");
         }
         std::thread::sleep(Duration::from_millis(50));
     }

@@ -107,6 +107,10 @@ fn listing_url(name: &str) -> Result<ListingTableUrl, Error> {
     let failed = |error: DataFusionError| unreadable(name, &error);
     let pattern = name.find(PATTERN_SIGNS).filter(|_| is_remote(name));
     match pattern.and_then(|at| name[..at].rfind('/')) {
+        Some(slash) if name[slash + 1..].contains('/') => {
+            let fact = format!("a pattern of files by URL stands behind the last '/': got '{name}'");
+            Err(Error::user("0A000", format!("{fact} (hint: name the folder, such as '{}2024/*.csv')", &name[..=slash])))
+        }
         None => ListingTableUrl::parse(name).map_err(failed),
         Some(slash) => ListingTableUrl::parse(&name[..=slash]).and_then(|url| url.with_glob(&name[slash + 1..])).map_err(failed),
     }

@@ -145,7 +145,7 @@ fn functions(engine: &Engine) -> Result<RecordBatch> {
         ("syntax", text(|row| row.about.as_ref().map(|about| about.syntax_example.clone()))),
         ("description", text(|row| row.about.as_ref().map(|about| about.description.trim().to_owned()))),
         ("arguments", text(|row| row.about.as_ref().and_then(arguments))),
-        ("example", text(|row| row.about.as_ref().and_then(|about| about.sql_example.as_deref()).map(|text| unfenced(text)))),
+        ("example", text(|row| row.about.as_ref().and_then(|about| about.sql_example.as_deref()).map(unfenced))),
     ])
 }
 

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_time::Clock;
-use reedline::{Prompt, PromptEditMode, PromptHistorySearch, Reedline, Signal as Typed};
+use reedline::{
+    EditCommand, Emacs, KeyCode, KeyModifiers, Prompt, PromptEditMode, PromptHistorySearch, Reedline, ReedlineEvent, Signal as Typed,
+    default_emacs_keybindings,
+};
 use tokio::io::AsyncReadExt;
 
 use super::backend::connected::{CopyIn, CopyOut};
@@ -72,7 +75,13 @@ impl Shell<'_> {
     /// Rows that are typed, one a line; `None` if they are given up.
     fn ask_for_rows(&mut self) -> Option<String> {
         self.screen.note("rows of data, one a line; \\. or Ctrl-D ends them, Ctrl-C takes them back");
-        let mut lines = Reedline::create().use_bracketed_paste(true).with_ansi_colors(self.screen.has_color());
+        // Tabs part the fields of a row.
+        let mut keys = default_emacs_keybindings();
+        keys.add_binding(KeyModifiers::NONE, KeyCode::Tab, ReedlineEvent::Edit(vec![EditCommand::InsertChar('\t')]));
+        let mut lines = Reedline::create()
+            .with_edit_mode(Box::new(Emacs::new(keys)))
+            .use_bracketed_paste(true)
+            .with_ansi_colors(self.screen.has_color());
         let mut data = String::new();
         loop {
             match lines.read_line(&RowPrompt) {

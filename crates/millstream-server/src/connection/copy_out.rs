@@ -106,13 +106,13 @@ fn text_line(out: &mut BytesMut, writer: &RowWriter, row: usize, options: &CopyO
 }
 
 fn csv_line(out: &mut BytesMut, writer: &RowWriter, row: usize, options: &CopyOptions, forced: &[bool]) {
-    for column in 0..writer.columns() {
+    for (column, is_forced) in forced.iter().enumerate() {
         if column > 0 {
             out.put_u8(options.delimiter);
         }
         let start = out.len();
         match writer.value(out, column, row) {
-            true => quote_csv(out, start, options, writer.columns() == 1, forced[column]),
+            true => quote_csv(out, start, options, writer.columns() == 1, *is_forced),
             false => out.put_slice(options.null.as_bytes()),
         }
     }

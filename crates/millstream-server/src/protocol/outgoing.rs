@@ -14,7 +14,7 @@ pub(crate) enum TransactionStatus {
 }
 
 /// Longest text of an error or notice.
-const TEXT_BYTES_MAX: usize = 16 << 10;
+const TEXT_BYTES_MAX: usize = 4 << 10;
 
 /// Writes a message: its kind, its length, and what `body` writes.
 pub(crate) fn message(out: &mut BytesMut, kind: u8, body: impl FnOnce(&mut BytesMut)) {
