@@ -147,7 +147,8 @@ fn a_server_is_used_as_an_engine_of_ones_own() {
     terminal.see(">>");
     terminal.type_text("7\t1.25\t\\N\t\\N\r\\.\r");
     terminal.wait("the copied row", |screen| screen.contains("COPY 1") && at_prompt(screen));
-    run(&terminal, "\\copy bids from 'bids.parquet'", "2 rows from");
+    run(&terminal, "\\copy (SELECT auction, price, at FROM bids WHERE auction < 7) to 'three.parquet'", "2 rows into");
+    run(&terminal, "\\copy bids from 'three.parquet'", "2 rows from");
     run(&terminal, "SELECT count(*) AS n, sum(auction) AS total FROM bids;", "5 |    13");
     // Typed ahead of the prompt.
     run(&terminal, "\\set parallelism 3\r\\set parallelism", "parallelism = 3");
