@@ -20,7 +20,7 @@ pub(crate) fn name_columns(query: &mut ast::Query) {
         if let SelectItem::UnnamedExpr(expr) = item
             && holds_literal(expr)
         {
-            let alias = Ident::with_quote('"', expr.to_string().replace('"', "\"\""));
+            let alias = Ident::with_quote('"', expr.to_string());
             *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
         }
     }
