@@ -134,8 +134,8 @@ async fn windows_larger_than_memory_close_in_parts() {
         patiently("all of it", handle.wait()).await.unwrap();
         same_rows(&place.published(), &expected, from);
         let (left, most) = (handle.status().stored_bytes_max, handle.status().state_bytes_max);
-        assert!(left > PART_LIMIT, "{from}: {left} bytes have left");
-        assert!(most < 2 * PART_LIMIT, "{from}: {most} bytes of state");
+        assert!(left > PART_LIMIT / 2, "{from}: {left} bytes have left");
+        assert!(most < 3 * PART_LIMIT, "{from}: {most} bytes of state");
     }
 }
 
