@@ -162,7 +162,7 @@ pub async fn fill(server: &Server, rows: u64) -> Result<()> {
     client
         .batch_execute(&format!(
             "CREATE TABLE points (id BIGINT PRIMARY KEY, k INTEGER, name TEXT, price DOUBLE PRECISION, at TIMESTAMP);
-             INSERT INTO points SELECT i, CAST(i % 1000 AS INTEGER), 'name ' || i, i * 0.25, to_timestamp(1767225600 + i)
+             INSERT INTO points SELECT i, CAST(i % 1000 AS INTEGER), 'name ' || i, i * 0.25, CAST(to_timestamp(1767225600 + i) AS TIMESTAMP)
                  FROM generate_series(1, {rows}) AS t (i)"
         ))
         .await?;
